@@ -1,0 +1,136 @@
+"""From contiguous closed minute bars to the larger bars, in progress and closed."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from bars.aggregate import aggregate, combine
+from bars.bar import Bar
+from bars.interval import LARGER, MINUTE, MINUTE_MS, WEEK, Interval
+
+REPLAY_MINUTES = 240
+"""How many closed minutes are kept, so that a seed that is a little old can still be brought up to date."""
+
+
+class IntervalBar(NamedTuple):
+    """A bar and its interval."""
+
+    interval: Interval
+    bar: Bar
+
+
+class Cascade:
+    """The five larger bars of one contract, grown from its closed minutes.
+
+    A bucket is *whole* when every minute since its start went in, or a seed stood in for them. Only whole
+    buckets are shown or closed: half a week is not a week.
+    """
+
+    def __init__(self) -> None:
+        self.next_ms: int | None = None
+        self._totals: dict[Interval, Bar] = {}
+        self._whole: dict[Interval, bool] = dict.fromkeys(LARGER, False)
+        self._recent: deque[Bar] = deque(maxlen=REPLAY_MINUTES)
+        self._open: dict[int, Bar] = {}
+
+    @property
+    def needs_seed(self) -> bool:
+        """Whether some bucket in progress lacks its beginning."""
+        return not all(self._whole.values())
+
+    def close(self, minute: Bar) -> list[IntervalBar]:
+        """Take in the next closed minute; returns the larger bars that it completes, smallest first.
+
+        A minute that was taken in before is ignored. After a hole, the buckets that the hole touches are
+        no longer whole.
+
+        Raises:
+            UnitsOverflow: a sum does not fit 63 bits.
+        """
+        if self.next_ms is not None and minute.open_ms < self.next_ms:
+            return []
+        contiguous = minute.open_ms == self.next_ms
+        if not contiguous:
+            self._recent.clear()
+        self._recent.append(minute)
+        self.next_ms = minute.open_ms + MINUTE_MS
+        self._open = {open_ms: bar for open_ms, bar in self._open.items() if open_ms >= self.next_ms}
+        return [done for interval in LARGER if (done := self._grow(interval, minute, contiguous))]
+
+    def progress(self, minute: Bar) -> None:
+        """Take in the newest state of a minute in progress."""
+        if self.next_ms is None or minute.open_ms >= self.next_ms:
+            self._open[minute.open_ms] = minute
+
+    def partials(self) -> list[IntervalBar]:
+        """The bars in progress: the newest minute, and those larger ones that lack no minute."""
+        if not self._open:
+            return []
+        newest = self._open[max(self._open)]
+        partials = [IntervalBar(MINUTE, newest)]
+        for interval in LARGER:
+            bar = self._in_progress(interval, newest.open_ms)
+            if bar is not None:
+                partials.append(IntervalBar(interval, bar))
+        return partials
+
+    def seed(self, bars: Iterable[Bar], stop_ms: int) -> bool:
+        """Start the buckets in progress anew from closed `bars` that tile from the week's start to `stop_ms`.
+
+        The bars may be of any stored intervals. The minutes closed since `stop_ms` are added again.
+        Returns False, and changes nothing, when some of those are no longer at hand: a newer seed is needed.
+        """
+        if self.next_ms is None:
+            self.next_ms = stop_ms
+        replayed = [minute for minute in self._recent if minute.open_ms >= stop_ms]
+        if stop_ms > self.next_ms or stop_ms + len(replayed) * MINUTE_MS != self.next_ms:
+            return False
+        held = [*bars, *replayed]
+        for interval in LARGER:
+            start_ms = interval.floor(self.next_ms)
+            inside = [bar for bar in held if bar.open_ms >= start_ms]
+            self._totals.pop(interval, None)
+            if inside:
+                self._totals[interval] = aggregate(inside, start_ms)
+            self._whole[interval] = True
+        return True
+
+    def forget(self) -> None:
+        """A minute that went in was wrong: only a seed makes the buckets in progress whole again."""
+        self._whole = dict.fromkeys(LARGER, False)
+        self._recent.clear()
+
+    def seed_start_ms(self) -> int | None:
+        """From when on a seed must reach; None while no minute has come."""
+        return None if self.next_ms is None else WEEK.floor(self.next_ms)
+
+    def _grow(self, interval: Interval, minute: Bar, contiguous: bool) -> IntervalBar | None:
+        start_ms = interval.floor(minute.open_ms)
+        if minute.open_ms == start_ms:
+            self._totals[interval] = minute
+            self._whole[interval] = True
+        else:
+            self._whole[interval] = self._whole[interval] and contiguous
+            total = self._totals.get(interval)
+            inside = total is not None and total.open_ms == start_ms
+            self._totals[interval] = combine(total, minute) if total and inside else minute._replace(open_ms=start_ms)
+        if minute.open_ms + MINUTE_MS < interval.next_open(start_ms):
+            return None
+        total = self._totals.pop(interval)
+        whole, self._whole[interval] = self._whole[interval], True
+        return IntervalBar(interval, total) if whole else None
+
+    def _in_progress(self, interval: Interval, at_ms: int) -> Bar | None:
+        start_ms = interval.floor(at_ms)
+        next_ms = start_ms if self.next_ms is None else self.next_ms
+        inside = [self._open[open_ms] for open_ms in sorted(self._open) if open_ms >= start_ms]
+        if len(inside) * MINUTE_MS != at_ms + MINUTE_MS - max(start_ms, next_ms):
+            return None
+        if start_ms >= next_ms:
+            return aggregate(inside, start_ms)
+        total = self._totals.get(interval)
+        if total is None or total.open_ms != start_ms or not self._whole[interval]:
+            return None
+        return aggregate([total, *inside], start_ms)

@@ -1,0 +1,173 @@
+"""From what arrives about one contract's minutes to contiguous closed minute bars.
+
+Frames come late, twice, out of order after a reconnect, or never; a minute without trades may send none.
+What was missed comes from REST. Out of all this `MinuteSequence` makes one ascending row of closed
+minutes without a hole, and says which minutes to ask REST for.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from bars.bar import Bar
+from bars.contract import NO_DELIVERY_MS
+from bars.gaps import Span
+from bars.interval import MINUTE, MINUTE_MS, SECOND_MS
+
+RECENT_MINUTES = 120
+"""How many passed minutes are remembered, to tell a repetition from a correction."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to wait for what, on the exchange's clock.
+
+    Finals come 0.2 to 2 s after the minute's end in the good case and up to 30 s in the bad. REST may show
+    a closed minute still moving for some seconds (6 to 13 s were seen), so a row counts as final only once
+    the exchange has named a time `settle_ms` past its end.
+    """
+
+    ask_after_ms: int = 10 * SECOND_MS
+    settle_ms: int = 10 * SECOND_MS
+    ask_again_ms: int = 15 * SECOND_MS
+    hold_ms: int = 600 * SECOND_MS
+    """After this long without the missing minutes, those behind them are passed on without them."""
+
+
+class Closed(NamedTuple):
+    """The next minute is closed; `by_rest` when REST said so."""
+
+    bar: Bar
+    by_rest: bool
+
+
+class Partial(NamedTuple):
+    """The newest state of a minute in progress."""
+
+    bar: Bar
+
+
+class Revised(NamedTuple):
+    """A minute that was passed on before turned out to be different."""
+
+    bar: Bar
+    by_rest: bool
+
+
+Event = Closed | Partial | Revised
+
+
+class MinuteSequence:
+    """The minutes of one contract, put in order.
+
+    Args:
+        next_ms: the open time of the first minute to pass on; None: the first one that arrives.
+        end_ms: the contract's delivery time; minutes that open at or after it do not exist.
+    """
+
+    def __init__(
+        self, next_ms: int | None = None, end_ms: int = NO_DELIVERY_MS, patience: Patience | None = None
+    ) -> None:
+        self.next_ms = next_ms
+        self.end_ms = end_ms
+        self._patience = patience or Patience()
+        self._held: dict[int, Closed] = {}
+        self._recent: deque[Bar] = deque(maxlen=RECENT_MINUTES)
+        self._newest: Bar | None = None
+        self._newest_event_ms = 0
+        self._ask_not_before_ms = 0
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the contract's last minute was passed on."""
+        return self.next_ms is not None and self.next_ms >= self.end_ms
+
+    def on_frame(self, bar: Bar, closed: bool, event_ms: int) -> list[Event]:
+        """Take in what a frame says of a minute."""
+        if bar.open_ms >= self.end_ms:
+            return []
+        if self.next_ms is None:
+            self.next_ms = bar.open_ms
+        if bar.open_ms < self.next_ms:
+            return self._late(bar, by_rest=False) if closed else []
+        if closed:
+            self._held[bar.open_ms] = Closed(bar, by_rest=False)
+            return self._drained()
+        return self._progress(bar, event_ms)
+
+    def on_rows(self, bars: Iterable[Bar], asked: Span) -> list[Event]:
+        """Take in the closed minutes that REST returned for the span that was `asked`, ascending.
+
+        A minute that REST leaves out, though it has a later one, does not exist.
+        """
+        bars = list(bars)
+        events: list[Event] = []
+        if self.next_ms is None:
+            self.next_ms = asked.start_ms
+        if bars and asked.start_ms <= self.next_ms < bars[0].open_ms:
+            self.next_ms = min([bars[0].open_ms, *self._held])
+        for bar in bars:
+            if bar.open_ms < self.next_ms:
+                events += self._late(bar, by_rest=True)
+            elif bar.open_ms < self.end_ms:
+                self._held.setdefault(bar.open_ms, Closed(bar, by_rest=True))
+        if bars:
+            self._ask_not_before_ms = 0
+        return events + self._drained()
+
+    def wanted(self, now_ms: int) -> Span | None:
+        """The minutes to ask REST for, if any are due at `now_ms` of the exchange's clock.
+
+        Asking counts as done: the same minutes are named again only after `ask_again_ms`.
+        """
+        if self.next_ms is None:
+            self.next_ms = min(MINUTE.floor(now_ms), self.end_ms)
+        due_ms = min(MINUTE.floor(now_ms - self._patience.ask_after_ms), self.end_ms)
+        stop_ms = min([due_ms, *self._held]) if self._held else due_ms
+        if stop_ms <= self.next_ms or now_ms < self._ask_not_before_ms:
+            return None
+        self._ask_not_before_ms = now_ms + self._patience.ask_again_ms
+        return Span(self.next_ms, stop_ms)
+
+    def give_up(self, now_ms: int) -> tuple[Span | None, list[Event]]:
+        """Pass on what waits behind minutes that did not come for too long; returns the hole left behind."""
+        if not self._held or self.next_ms is None or now_ms - self.next_ms < self._patience.hold_ms:
+            return None, []
+        hole = Span(self.next_ms, min(self._held))
+        self.next_ms = hole.stop_ms
+        return hole, self._drained()
+
+    def _progress(self, bar: Bar, event_ms: int) -> list[Event]:
+        newest = self._newest
+        if bar.open_ms in self._held:
+            return []
+        if newest is not None and (bar.open_ms, event_ms) < (newest.open_ms, self._newest_event_ms):
+            return []
+        self._newest, self._newest_event_ms = bar, event_ms
+        return [Partial(bar)]
+
+    def _drained(self) -> list[Event]:
+        events: list[Event] = []
+        assert self.next_ms is not None
+        while (closed := self._held.pop(self.next_ms, None)) is not None:
+            events.append(closed)
+            self._recent.append(closed.bar)
+            self.next_ms += MINUTE_MS
+        return events
+
+    def _late(self, bar: Bar, by_rest: bool) -> list[Event]:
+        for index, passed in enumerate(self._recent):
+            if passed.open_ms == bar.open_ms:
+                if _same_values(passed, bar):
+                    return []
+                self._recent[index] = bar
+                return [Revised(bar, by_rest)]
+        return []
+
+
+def _same_values(one: Bar, other: Bar) -> bool:
+    scale = one.scale.widened(other.scale)
+    return one.rescaled(scale) == other.rescaled(scale)

@@ -1,0 +1,101 @@
+"""exchangeInfo: which contracts there are, and what may be spent per minute.
+
+Fields, filters, contract types and statuses come and go; what is not used is not looked at, and unknown
+kinds are normal. Order differs between calls, and `serverTime` may be hours old: it is never used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from bars import Contract
+
+WEIGHT_LIMIT_DEFAULT = 2400
+MINUTE_INTERVALS = {"MINUTE": 1}
+
+
+class InvalidExchangeInfo(ValueError):
+    """An exchangeInfo that cannot be read at all."""
+
+
+class ExchangeInfo(NamedTuple):
+    """What exchangeInfo says, as far as it is used.
+
+    `unreadable` names the symbols whose rows lack something; they are left out of `contracts`.
+    `frame` is the answer without its symbols, passed on to our own clients.
+    """
+
+    contracts: list[Contract]
+    weight_per_minute: int
+    unreadable: list[str]
+    frame: str
+
+
+class _Row(msgspec.Struct, gc=False):
+    symbol: str
+    onboardDate: int  # noqa: N815
+    deliveryDate: int  # noqa: N815
+    contractType: str  # noqa: N815
+    status: str
+    pair: str
+    baseAsset: str  # noqa: N815
+    quoteAsset: str  # noqa: N815
+    pricePrecision: int  # noqa: N815
+    quantityPrecision: int  # noqa: N815
+
+
+class _Body(msgspec.Struct, gc=False):
+    symbols: list[msgspec.Raw]
+    rateLimits: list[dict[str, Any]] = []  # noqa: N815
+
+
+def parse_exchange_info(body: bytes) -> ExchangeInfo:
+    """Read the answer of /fapi/v1/exchangeInfo.
+
+    Raises:
+        InvalidExchangeInfo: no JSON, or without a list of symbols.
+    """
+    try:
+        parsed = msgspec.json.decode(body, type=_Body)
+        frame = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidExchangeInfo(f"reading exchangeInfo: expected symbols, got {body!r:.120} ({error})") from None
+    contracts, unreadable = [], []
+    for raw in parsed.symbols:
+        try:
+            contracts.append(_contract(raw))
+        except msgspec.DecodeError:
+            unreadable.append(bytes(raw)[:60].decode("utf-8", "replace"))
+    frame["symbols"] = []
+    return ExchangeInfo(
+        contracts, _weight_per_minute(parsed.rateLimits), unreadable, msgspec.json.encode(frame).decode()
+    )
+
+
+def _contract(raw: msgspec.Raw) -> Contract:
+    row = msgspec.json.decode(raw, type=_Row)
+    return Contract(
+        symbol=row.symbol,
+        onboard_ms=row.onboardDate,
+        delivery_ms=row.deliveryDate,
+        contract_type=row.contractType,
+        status=row.status,
+        pair=row.pair,
+        base_asset=row.baseAsset,
+        quote_asset=row.quoteAsset,
+        price_decimals=row.pricePrecision,
+        quantity_decimals=row.quantityPrecision,
+        description=bytes(raw).decode(),
+    )
+
+
+def _weight_per_minute(rate_limits: Sequence[dict[str, Any]]) -> int:
+    for limit in rate_limits:
+        if limit.get("rateLimitType") == "REQUEST_WEIGHT" and limit.get("interval") in MINUTE_INTERVALS:
+            value, minutes = limit.get("limit"), limit.get("intervalNum", 1)
+            if isinstance(value, int) and isinstance(minutes, int) and value > 0 and minutes > 0:
+                return value // minutes
+    return WEIGHT_LIMIT_DEFAULT

@@ -1,0 +1,57 @@
+"""Stream names: which stream carries which bars.
+
+`btcusdt@kline_1m` for every contract; the exchange also has `btcusdt_perpetual@continuousKline_1m`.
+Only ASCII letters are lower-cased: `币安人生USDT` streams as `币安人生usdt@kline_1m`. A wrong or upper-case
+name is acknowledged and stays silent.
+"""
+
+from __future__ import annotations
+
+import string
+from typing import NamedTuple
+
+from bars import INTERVALS, Interval
+
+_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+_UPPER = str.maketrans(string.ascii_lowercase, string.ascii_uppercase)
+_CONTINUOUS_SUFFIXES = {"_perpetual": "PERPETUAL", "_tradifi_perpetual": "TRADIFI_PERPETUAL"}
+
+
+class Stream(NamedTuple):
+    """What a stream name asks for; `contract_type` only of a continuous stream."""
+
+    symbol: str
+    interval: Interval
+    contract_type: str | None = None
+
+
+def lower(symbol: str) -> str:
+    """The symbol as stream names write it."""
+    return symbol.translate(_LOWER)
+
+
+def upper(symbol: str) -> str:
+    """The symbol as everything else writes it; REST accepts lower case and answers upper."""
+    return symbol.translate(_UPPER)
+
+
+def kline_stream(symbol: str, interval: Interval) -> str:
+    """The name of the stream that carries a contract's bars of one interval."""
+    return f"{lower(symbol)}@kline_{interval.name}"
+
+
+def parse_stream(name: str) -> Stream | None:
+    """What a stream name asks for; None for every name that carries no bars, wrong case included."""
+    subject, at, kind = name.partition("@")
+    channel, _, interval_name = kind.partition("_")
+    interval = INTERVALS.get(interval_name)
+    if not at or interval is None or lower(subject) != subject:
+        return None
+    if channel == "kline":
+        return Stream(upper(subject), interval)
+    if channel != "continuousKline":
+        return None
+    for suffix in sorted(_CONTINUOUS_SUFFIXES, key=len, reverse=True):
+        if subject.endswith(suffix):
+            return Stream(upper(subject.removesuffix(suffix)), interval, _CONTINUOUS_SUFFIXES[suffix])
+    return None
