@@ -1,0 +1,51 @@
+"""The outside world: the exchange's REST and WebSocket interfaces, and what may be asked of them when.
+
+`RestClient` asks once and answers or raises; `StreamConnection` is one WebSocket; `WeightBudget`, `Backoff`
+and `ConnectionPacer` are pure and say when. Nothing in here retries or sleeps on its own.
+"""
+
+from exchange.budget import Charge, WeightBudget
+from exchange.errors import (
+    Banned,
+    Blocked,
+    Disconnected,
+    ExchangeError,
+    HandshakeRefused,
+    InvalidAnswer,
+    InvalidSymbol,
+    RateLimited,
+    Refused,
+    Restricted,
+    ServerFault,
+    SymbolEnded,
+    Unreachable,
+)
+from exchange.pacing import Backoff, ConnectionPacer
+from exchange.proxy import proxy_for
+from exchange.rest import Reply, RestClient
+from exchange.stream import StreamConnection, market_stream_url
+
+__all__ = [
+    "Backoff",
+    "Banned",
+    "Blocked",
+    "Charge",
+    "ConnectionPacer",
+    "Disconnected",
+    "ExchangeError",
+    "HandshakeRefused",
+    "InvalidAnswer",
+    "InvalidSymbol",
+    "RateLimited",
+    "Refused",
+    "Reply",
+    "RestClient",
+    "Restricted",
+    "ServerFault",
+    "StreamConnection",
+    "SymbolEnded",
+    "Unreachable",
+    "WeightBudget",
+    "market_stream_url",
+    "proxy_for",
+]
