@@ -1,0 +1,57 @@
+"""The SQLite file: one process writes it (`BarStore`), any number read it (`Reader`).
+
+What goes in is a change, what comes out plain values; tables, models and SQL stay in here.
+"""
+
+from storage.backup import backup
+from storage.bar_store import BarStore
+from storage.changes import (
+    Change,
+    ClosedBars,
+    CommitReport,
+    CompletedBar,
+    ContractsSeen,
+    Origin,
+    PartialBars,
+    ServiceState,
+)
+from storage.errors import (
+    ContractOverflow,
+    DatabaseInUse,
+    DatabaseNewer,
+    DatabaseUnusable,
+    StorageError,
+    StorageFailed,
+    StorageFull,
+    UnknownContract,
+)
+from storage.reader import Reader
+from storage.records import ContractRecord, Seed, SeriesSummary, StoredBar
+from storage.transaction import EXCHANGE_INFO
+
+__all__ = [
+    "EXCHANGE_INFO",
+    "BarStore",
+    "Change",
+    "ClosedBars",
+    "CommitReport",
+    "CompletedBar",
+    "ContractOverflow",
+    "ContractRecord",
+    "ContractsSeen",
+    "DatabaseInUse",
+    "DatabaseNewer",
+    "DatabaseUnusable",
+    "Origin",
+    "PartialBars",
+    "Reader",
+    "Seed",
+    "SeriesSummary",
+    "ServiceState",
+    "StorageError",
+    "StorageFailed",
+    "StorageFull",
+    "StoredBar",
+    "UnknownContract",
+    "backup",
+]

@@ -1,0 +1,255 @@
+"""The hot paths in plain SQL: many bars in, a page of bars out.
+
+An object-relational query is ten times slower here than the database itself. A row is a tuple of integers in
+the order of `_COLUMNS`; times in it are minutes since the epoch, an interval is its length in minutes.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+
+from bars import MINUTE_MS, Bar, Interval, Scale
+from storage.changes import Origin
+from storage.json_sql import row_json
+
+Row = tuple[int, ...]
+
+VERIFIED = 8
+"""The bit of a mark beside its origin."""
+ORIGIN_BITS = 7
+
+_VALUES = (
+    "open",
+    "rise",
+    "fall",
+    "move",
+    "volume",
+    "quote_volume",
+    "trades",
+    "taker_buy_volume",
+    "taker_buy_quote_volume",
+)
+_READ = f"open_minute, {', '.join(_VALUES)}"
+_KEY = "contract_id, interval, open_minute"
+_COLUMNS = f"{_KEY}, {', '.join(_VALUES)}, mark"
+
+_INSERT = f"INSERT INTO bar ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+
+_DIFFERS = f"({', '.join('bar.' + name for name in _VALUES)}) <> ({', '.join('excluded.' + name for name in _VALUES)})"
+_WAS, _IS = f"(bar.mark & {ORIGIN_BITS})", f"(excluded.mark & {ORIGIN_BITS})"
+
+# The archive has holes that it fills with empty bars where REST has trades (2025-01-29, 2024-10-28), and what we
+# aggregated knows no better than the exchange's own bar.
+_REFUSED = f"""(
+    {_IS} = {Origin.ARCHIVE:d} AND excluded.trades = 0 AND excluded.volume = 0 AND bar.trades > 0
+    OR {_IS} = {Origin.AGGREGATED:d} AND {_WAS} <> {Origin.AGGREGATED:d})"""
+
+# Of equal bars: the exchange's word counts more than our sum, and REST saying the same verifies.
+_BETTER_MARK = f"""(
+    ((bar.mark | excluded.mark) & {VERIFIED})
+    | (CASE WHEN {_IS} = {Origin.REST:d} AND {_WAS} <> {Origin.REST:d} THEN {VERIFIED} ELSE 0 END)
+    | (CASE WHEN {_WAS} = {Origin.AGGREGATED:d} THEN {_IS} ELSE {_WAS} END))"""
+
+_REVISE = f"""
+    {_INSERT} ON CONFLICT ({_KEY}) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in _VALUES)},
+        mark = CASE WHEN {_DIFFERS} THEN excluded.mark ELSE {_BETTER_MARK} END
+    WHERE CASE WHEN {_DIFFERS} THEN NOT {_REFUSED} ELSE bar.mark <> {_BETTER_MARK} END"""
+
+
+def minutes(interval: Interval) -> int:
+    """How an interval is stored."""
+    return interval.span_ms // MINUTE_MS
+
+
+def rows_of(contract_id: int, interval: Interval, bars: Iterable[Bar], mark: int) -> list[Row]:
+    """The rows of bars, which all have the contract's scale."""
+    length = minutes(interval)
+    return [
+        (
+            contract_id,
+            length,
+            open_ms // MINUTE_MS,
+            price,
+            high - price,
+            price - low,
+            close - price,
+            v,
+            q,
+            n,
+            tv,
+            tq,
+            mark,
+        )
+        for open_ms, price, high, low, close, v, q, n, tv, tq, _ in bars
+    ]
+
+
+def partial_rows_of(contract_id: int, intervals: Iterable[Interval], bars: Iterable[Bar]) -> list[Row]:
+    """The rows of bars in progress, which all have the contract's scale: as `rows_of`, without a mark."""
+    return [
+        (
+            contract_id,
+            interval.span_ms // MINUTE_MS,
+            open_ms // MINUTE_MS,
+            price,
+            high - price,
+            price - low,
+            close - price,
+            v,
+            q,
+            n,
+            tv,
+            tq,
+        )
+        for interval, (open_ms, price, high, low, close, v, q, n, tv, tq, _) in zip(intervals, bars, strict=True)
+    ]
+
+
+def bar_of(row: Sequence[int], scale: Scale) -> Bar:
+    """The bar of what a query on `_READ` returns; further columns are not looked at."""
+    open_minute, price, rise, fall, move, volume, quote_volume, trades, taker_volume, taker_quote_volume = row[:10]
+    return Bar(
+        open_minute * MINUTE_MS,
+        price,
+        price + rise,
+        price - fall,
+        price + move,
+        volume,
+        quote_volume,
+        trades,
+        taker_volume,
+        taker_quote_volume,
+        scale,
+    )
+
+
+def insert(connection: sqlite3.Connection, rows: Sequence[Row]) -> int:
+    """Add the rows whose bars are not there; returns how many those were."""
+    return connection.executemany(f"{_INSERT} ON CONFLICT DO NOTHING", rows).rowcount
+
+
+def revise(connection: sqlite3.Connection, rows: Sequence[Row]) -> int:
+    """Bring stored bars up to what `rows` say, as far as they may; returns how many changed, marks included."""
+    return connection.executemany(_REVISE, rows).rowcount
+
+
+def set_partials(connection: sqlite3.Connection, rows: Sequence[Row]) -> None:
+    """Put bars in progress in the place of those before."""
+    connection.executemany(
+        f"REPLACE INTO partial ({_KEY}, {', '.join(_VALUES)}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows
+    )
+
+
+def largest_units(connection: sqlite3.Connection, contract_id: int) -> Scale:
+    """The largest price, volume and quote volume stored of a contract, in units; 0 where there is none."""
+    found = [
+        connection.execute(
+            f"SELECT max(open + rise), max(volume), max(quote_volume) FROM {table} WHERE contract_id = ?",
+            (contract_id,),
+        ).fetchone()
+        for table in ("bar", "partial")
+    ]
+    return Scale(*(max(column or 0 for column in columns) for columns in zip(*found, strict=True)))
+
+
+def rescale(connection: sqlite3.Connection, contract_id: int, price: int, volume: int, quote: int) -> None:
+    """Multiply all stored values of a contract. SQLite would turn what does not fit into REAL: look first."""
+    for table in ("bar", "partial"):
+        connection.execute(
+            f"""UPDATE {table} SET open = open * :price, rise = rise * :price, fall = fall * :price,
+                move = move * :price, volume = volume * :volume, taker_buy_volume = taker_buy_volume * :volume,
+                quote_volume = quote_volume * :quote, taker_buy_quote_volume = taker_buy_quote_volume * :quote
+                WHERE contract_id = :contract_id""",
+            {"price": price, "volume": volume, "quote": quote, "contract_id": contract_id},
+        )
+
+
+def select(
+    connection: sqlite3.Connection,
+    contract_id: int,
+    interval: Interval,
+    start_minute: int,
+    stop_minute: int,
+    *,
+    newest_first: bool = False,
+    limit: int = -1,
+) -> Iterator[Row]:
+    """Closed bars that open in a half-open span, read only as they are asked for.
+
+    Each is the values as for `bar_of`, then the mark.
+    """
+    return connection.execute(
+        f"""SELECT {_READ}, mark FROM bar
+            WHERE contract_id = ? AND interval = ? AND open_minute >= ? AND open_minute < ?
+            ORDER BY open_minute {"DESC" if newest_first else "ASC"} LIMIT ?""",
+        (contract_id, minutes(interval), start_minute, stop_minute, limit),
+    )
+
+
+def select_one(connection: sqlite3.Connection, contract_id: int, interval: Interval, open_minute: int) -> Row | None:
+    """The closed bar that opens at a minute: values as for `bar_of`."""
+    row: Row | None = connection.execute(
+        f"SELECT {_READ} FROM bar WHERE contract_id = ? AND interval = ? AND open_minute = ?",
+        (contract_id, minutes(interval), open_minute),
+    ).fetchone()
+    return row
+
+
+def select_partial(connection: sqlite3.Connection, contract_id: int, interval: Interval) -> Row | None:
+    """The bar in progress, if it is newer than the newest closed one: values as for `bar_of`."""
+    row: Row | None = connection.execute(
+        f"""SELECT {_READ} FROM partial AS p WHERE contract_id = ? AND interval = ? AND NOT EXISTS (
+            SELECT 1 FROM series AS s WHERE s.contract_id = p.contract_id AND s.interval = p.interval
+            AND s.last_ms >= p.open_minute * {MINUTE_MS})""",
+        (contract_id, minutes(interval)),
+    ).fetchone()
+    return row
+
+
+def page_json(
+    connection: sqlite3.Connection,
+    contract_id: int,
+    interval: Interval,
+    scale: Scale,
+    span_minutes: tuple[int, int],
+    *,
+    newest: bool,
+    limit: int,
+) -> tuple[int, str]:
+    """The first or the newest `limit` closed bars of a half-open span, as the exchange's rows.
+
+    Returns how many, and their JSON arrays with commas between.
+    """
+    start_minute, stop_minute = span_minutes
+    if newest:
+        start_minute = _nth_newest(connection, contract_id, interval, span_minutes, limit)
+    count, text = connection.execute(
+        f"""SELECT count(*), group_concat(line, ',') FROM (
+            SELECT {row_json(interval, scale)} AS line FROM bar
+            WHERE contract_id = ? AND interval = ? AND open_minute >= ? AND open_minute < ?
+            ORDER BY open_minute LIMIT ?)""",
+        (contract_id, minutes(interval), start_minute, stop_minute, limit),
+    ).fetchone()
+    return count, text or ""
+
+
+def partial_json(connection: sqlite3.Connection, contract_id: int, interval: Interval, scale: Scale) -> str:
+    """The bar in progress, which is there, as the exchange's row."""
+    row: tuple[str] = connection.execute(
+        f"SELECT {row_json(interval, scale)} FROM partial WHERE contract_id = ? AND interval = ?",
+        (contract_id, minutes(interval)),
+    ).fetchone()
+    return row[0]
+
+
+def _nth_newest(
+    connection: sqlite3.Connection, contract_id: int, interval: Interval, span_minutes: tuple[int, int], limit: int
+) -> int:
+    start_minute, stop_minute = span_minutes
+    found = connection.execute(
+        """SELECT open_minute FROM bar WHERE contract_id = ? AND interval = ? AND open_minute >= ? AND open_minute < ?
+            ORDER BY open_minute DESC LIMIT 1 OFFSET ?""",
+        (contract_id, minutes(interval), start_minute, stop_minute, max(limit - 1, 0)),
+    ).fetchone()
+    return found[0] if found else start_minute

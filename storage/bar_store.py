@@ -1,0 +1,83 @@
+"""The one write path."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from peewee import SqliteDatabase
+
+from storage import contracts
+from storage.changes import Change, CommitReport
+from storage.database import connection_of, expect_place, open_for_writing, transaction
+from storage.errors import translating
+from storage.lock import WriterLock
+from storage.transaction import Transaction
+
+
+class BarStore:
+    """The file's only writing connection. It serves one thread at a time."""
+
+    def __init__(self, database: SqliteDatabase, lock: WriterLock, path: Path) -> None:
+        self._database = database
+        self._lock = lock
+        self._path = path
+        self._contracts = {record.key: record for record in contracts.every(connection_of(database))}
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> BarStore:
+        """Open the database at `path` for writing; it is made, or brought up to our version, where needed.
+
+        Raises:
+            DatabaseInUse: another `BarStore` has it open, in this process or another.
+            DatabaseUnusable, DatabaseNewer
+        """
+        resolved = Path(path).resolve()  # two names of one file share one lock
+        expect_place(resolved)
+        lock = WriterLock(resolved)
+        try:
+            return cls(open_for_writing(resolved), lock, resolved)
+        except BaseException:
+            lock.release()
+            raise
+
+    def commit(self, changes: Sequence[Change], *, durable: bool = False) -> CommitReport:
+        """Apply all changes in one transaction, or none.
+
+        A `durable` commit and all before it outlive a power cut; without it that is so after the next checkpoint.
+
+        Raises:
+            StorageFailed: rolled back; the same changes may be committed again later.
+            UnknownContract: bars of a contract that was never seen.
+            ContractOverflow: a value, or a sum, of one contract does not fit; without its changes the rest can go in.
+        """
+        with translating(f"committing {len(changes)} changes to {self._path}"), self._synchronous(durable):
+            with transaction(self._database, "IMMEDIATE"):
+                applied = Transaction(self._database, self._contracts)
+                report = applied.apply(changes)
+            self._contracts = applied.contracts
+            return report
+
+    def close(self) -> None:
+        """Bring the log into the file, as far as no reader is in the way, and let others write. Again does nothing."""
+        try:
+            if not self._database.is_closed():
+                with translating(f"closing {self._path}"):
+                    connection_of(self._database).execute("PRAGMA wal_checkpoint(PASSIVE)")
+        finally:
+            self._database.close()
+            self._lock.release()
+
+    @contextmanager
+    def _synchronous(self, durable: bool) -> Iterator[None]:
+        """FULL syncs the log with each commit, and with it all commits before."""
+        if not durable:
+            yield
+            return
+        self._database.pragma("synchronous", "FULL")
+        try:
+            yield
+        finally:
+            self._database.pragma("synchronous", "NORMAL")

@@ -1,0 +1,78 @@
+"""What can be committed, and what a commit reports."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from bars import Bar, Contract, ContractKey, Interval, IntervalBar, Span
+
+
+class Origin(enum.IntEnum):
+    """Where a stored bar comes from."""
+
+    STREAM = 1
+    REST = 2
+    ARCHIVE = 3
+    AGGREGATED = 4
+    """Made here from smaller closed bars."""
+
+
+class ContractsSeen(NamedTuple):
+    """What the exchange lists. New contracts are added, known ones (by key) brought up to date, none removed.
+
+    `frame` is the exchangeInfo without its symbols, as JSON; None leaves the stored one.
+    """
+
+    contracts: Sequence[Contract]
+    frame: str | None = None
+
+
+class ClosedBars(NamedTuple):
+    """Closed bars of one series, in any order and any scales.
+
+    With `completes`, the larger stored bars that they complete are made too. `absent` are spans in which
+    the exchange has no bar of this interval that *opens*; one that starts at 0 tells when the contract was listed.
+    """
+
+    key: ContractKey
+    interval: Interval
+    bars: Sequence[Bar]
+    origin: Origin
+    verified: bool = False
+    completes: bool = True
+    absent: Sequence[Span] = ()
+
+
+class PartialBars(NamedTuple):
+    """The newest state of the bars in progress of one contract; each takes the place of the one before."""
+
+    key: ContractKey
+    bars: Sequence[IntervalBar]
+
+
+class ServiceState(NamedTuple):
+    """How the data service is: `state` is its own JSON, `committed_at_ms` the local time of the commit."""
+
+    state: str
+    exchange_ms: int
+    committed_at_ms: int
+
+
+Change = ContractsSeen | ClosedBars | PartialBars | ServiceState
+
+
+class CompletedBar(NamedTuple):
+    """A larger bar that a commit made from smaller ones."""
+
+    key: ContractKey
+    closed: IntervalBar
+
+
+class CommitReport(NamedTuple):
+    """How many of the given closed bars were new and how many took another's place; which larger bars came of them."""
+
+    inserted: int
+    changed: int
+    completed: list[CompletedBar]

@@ -1,0 +1,172 @@
+"""The read queries: everything that others want to know of the database."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import msgspec
+
+from bars import MINUTE_MS, STORED, ContractKey, Interval, Span
+from storage import contracts, holes, series
+from storage.changes import ServiceState
+from storage.database import open_for_reading, transaction
+from storage.errors import translating
+from storage.models import AbsentRow, DocumentRow, SeriesRow, ServiceRow
+from storage.page import Page
+from storage.records import ContractRecord, Seed, SeriesSummary, StoredBar
+from wire.rows import row_from_bar
+
+_STORED_BY_MINUTES = {interval.span_ms // MINUTE_MS: interval for interval in STORED}
+
+
+class Reader:
+    """Reads the database, from any number of threads, while another process writes it.
+
+    Every answer is of one moment; what is committed after it shows in the next one. Each method raises
+    StorageFailed or DatabaseUnusable when the file fails.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        """Open an existing database.
+
+        Raises:
+            DatabaseUnusable, DatabaseNewer
+        """
+        self._path = Path(path).resolve()
+        self._database = open_for_reading(self._path)
+
+    def contracts(self) -> list[ContractRecord]:
+        """All contracts, by symbol, then onboard time."""
+        with self._snapshot("contracts") as connection:
+            return contracts.every(connection)
+
+    def find(self, symbol: str) -> ContractRecord | None:
+        """The newest contract of that symbol."""
+        with self._snapshot(symbol) as connection:
+            return contracts.newest(connection, symbol)
+
+    def get(self, key: ContractKey) -> ContractRecord | None:
+        """The contract itself, whatever came after it."""
+        with self._snapshot(key.symbol) as connection:
+            return contracts.get(connection, key)
+
+    def bars(
+        self,
+        record: ContractRecord,
+        interval: Interval,
+        *,
+        start_ms: int | None = None,
+        end_ms: int | None = None,
+        limit: int,
+    ) -> list[StoredBar]:
+        """Bars of any interval, ascending; both bounds are inclusive on the open time.
+
+        With `start_ms` the first `limit` from there, else the newest `limit`. The bar in progress is among them,
+        not closed, where it is in bounds and newer than every closed one. An interval that is not stored is
+        aggregated; a bucket with parts missing is left out.
+        """
+        with self._snapshot(f"bars of {record.contract.symbol}") as connection:
+            page = Page(connection, record, interval, start_ms, end_ms, limit)
+            return page.stored() if interval in STORED else page.derived()
+
+    def rows_json(
+        self,
+        record: ContractRecord,
+        interval: Interval,
+        *,
+        start_ms: int | None = None,
+        end_ms: int | None = None,
+        limit: int,
+    ) -> str:
+        """The same bars as the exchange's JSON array of rows."""
+        with self._snapshot(f"rows of {record.contract.symbol}") as connection:
+            page = Page(connection, record, interval, start_ms, end_ms, limit)
+            if interval in STORED:
+                return page.stored_json()
+            rows = [row_from_bar(stored.bar, interval) for stored in page.derived()]
+        return msgspec.json.encode(rows).decode()
+
+    def holes(self, record: ContractRecord, interval: Interval, span: Span) -> list[Span]:
+        """What is missing of a stored interval: the parts of `span`, a half-open span of open times, in which
+        closed bars are neither stored nor known to be absent at the exchange. Ascending, in whole buckets.
+        """
+        with self._snapshot(f"holes of {record.contract.symbol}") as connection:
+            return holes.find(connection, record.id, interval, span)
+
+    def last_open_ms(self, record: ContractRecord, interval: Interval) -> int | None:
+        """The open time of the newest closed bar of a stored interval."""
+        with self._snapshot(f"bars of {record.contract.symbol}") as connection:
+            summary = series.get(connection, record.id, interval)
+            return summary.last_ms if summary else None
+
+    def first_open_ms(self, record: ContractRecord, interval: Interval) -> int | None:
+        """The open time of the oldest closed bar of a stored interval."""
+        with self._snapshot(f"bars of {record.contract.symbol}") as connection:
+            summary = series.get(connection, record.id, interval)
+            return summary.first_ms if summary else None
+
+    def seed(self, record: ContractRecord, stop_ms: int) -> Seed:
+        """The closed bars from which the bars in progress begin: they tile from the week's start to `stop_ms`,
+        the start of a minute, largest first, and leave `holes` where bars are missing.
+        """
+        with self._snapshot(f"bars of {record.contract.symbol}") as connection:
+            return holes.seed(connection, record.id, stop_ms)
+
+    def series(self) -> list[SeriesSummary]:
+        """Every series that has closed bars, by contract and from the smallest interval up."""
+        with self._snapshot("series") as connection:
+            keys = {record.id: record.key for record in contracts.every(connection)}
+            absent: dict[tuple[int, int], list[Span]] = defaultdict(list)
+            for contract_id, minutes, *span in AbsentRow.select().tuples().execute(self._database):
+                absent[contract_id, minutes].append(Span(*span))
+            rows = SeriesRow.select().order_by(SeriesRow.contract_id, SeriesRow.interval).tuples()
+            return [
+                _summary(keys[contract_id], minutes, series.Series(*counts), absent[contract_id, minutes])
+                for contract_id, minutes, *counts in rows.execute(self._database)
+            ]
+
+    def service_state(self) -> ServiceState | None:
+        """What the data service last said of itself; None before its first word."""
+        with self._snapshot("the service's state"):
+            query = ServiceRow.select(ServiceRow.state, ServiceRow.exchange_ms, ServiceRow.committed_at_ms)
+            row = next(iter(query.tuples().execute(self._database)), None)
+            return ServiceState(*row) if row else None
+
+    def document(self, name: str) -> str | None:
+        """A text stored under a name, such as `EXCHANGE_INFO`."""
+        with self._snapshot(name):
+            query = DocumentRow.select(DocumentRow.text).where(DocumentRow.name == name)
+            row = next(iter(query.tuples().execute(self._database)), None)
+            return row[0] if row else None
+
+    def size_bytes(self) -> int:
+        """What the database takes on disk, with its log."""
+        size = 0
+        for path in (self._path, Path(f"{self._path}-wal")):
+            with suppress(FileNotFoundError):
+                size += path.stat().st_size
+        return size
+
+    def close(self) -> None:
+        """Close the connections of all threads; none of them may be reading."""
+        self._database.close_all()
+
+    @contextmanager
+    def _snapshot(self, what: str) -> Iterator[sqlite3.Connection]:
+        with (
+            translating(f"reading {what} from {self._path}"),
+            transaction(self._database, "DEFERRED") as connection,
+        ):
+            yield connection
+
+
+def _summary(key: ContractKey, minutes: int, found: series.Series, absent: list[Span]) -> SeriesSummary:
+    interval = _STORED_BY_MINUTES[minutes]
+    between = Span(found.first_ms, found.last_ms)
+    absent_bars = sum(interval.count(*span.intersect(between)) for span in absent)
+    return SeriesSummary(key, interval, *found, gaps=found.lacking(interval) - absent_bars)

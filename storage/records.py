@@ -1,0 +1,52 @@
+"""What is read from the database."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from bars import Bar, Contract, ContractKey, Interval, Scale
+from bars.gaps import Hole
+from storage.changes import Origin
+
+
+class ContractRecord(NamedTuple):
+    """A contract as stored, and the scale its bars had when it was read; it may have widened since."""
+
+    id: int
+    contract: Contract
+    scale: Scale
+
+    @property
+    def key(self) -> ContractKey:
+        return self.contract.key
+
+
+class StoredBar(NamedTuple):
+    """A bar with what is known of it. One that is not closed is in progress."""
+
+    bar: Bar
+    closed: bool
+    origin: Origin
+    verified: bool
+
+
+class Seed(NamedTuple):
+    """Closed bars that tile from the week's start to some minute, ascending, and what is missing between them."""
+
+    bars: list[Bar]
+    holes: list[Hole]
+
+
+class SeriesSummary(NamedTuple):
+    """One contract's closed bars of one stored interval.
+
+    `gaps` counts the buckets between the first and the last (open times) that are neither stored nor known
+    to be absent at the exchange.
+    """
+
+    key: ContractKey
+    interval: Interval
+    first_ms: int
+    last_ms: int
+    bars: int
+    gaps: int

@@ -1,0 +1,66 @@
+"""The schema: its version, how a new file gets it, and how an older file is brought up to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from peewee import SchemaManager, SqliteDatabase
+
+from bars import MINUTE_MS, STORED
+from storage.models import TABLES
+
+APPLICATION_ID = 0x4261726B
+"""`Bark`, in the header of the file: what tells our database from anybody else's."""
+
+Upgrade = Callable[[SqliteDatabase], None]
+
+UPGRADES: tuple[Upgrade, ...] = ()
+"""From version 1 to 2, from 2 to 3, and so on. Each runs in the transaction that also notes the new version."""
+
+_INTERVALS = " UNION ALL ".join(
+    f"SELECT {interval.span_ms // MINUTE_MS} AS minutes, '{interval.name}' AS name" for interval in STORED
+)
+
+# CROSS JOIN keeps SQLite to this order, so that a symbol and an interval lead to one range of the table.
+_KLINES_SELECT = f"""
+    SELECT c.symbol AS symbol, i.name AS interval, b.open_minute * {MINUTE_MS} AS open_time,
+        b.open / CAST('1e' || c.scale_price AS REAL) AS open,
+        (b.open + b.rise) / CAST('1e' || c.scale_price AS REAL) AS high,
+        (b.open - b.fall) / CAST('1e' || c.scale_price AS REAL) AS low,
+        (b.open + b.move) / CAST('1e' || c.scale_price AS REAL) AS close,
+        b.volume / CAST('1e' || c.scale_volume AS REAL) AS volume,
+        b.quote_volume / CAST('1e' || c.scale_quote AS REAL) AS quote_volume,
+        b.trades AS trades,
+        b.taker_buy_volume / CAST('1e' || c.scale_volume AS REAL) AS taker_buy_volume,
+        b.taker_buy_quote_volume / CAST('1e' || c.scale_quote AS REAL) AS taker_buy_quote_volume,
+        {{closed}} AS closed
+    FROM contract AS c CROSS JOIN ({_INTERVALS}) AS i CROSS JOIN {{table}} AS b
+        ON b.contract_id = c.id AND b.interval = i.minutes"""
+
+KLINES_VIEW = f"""
+CREATE VIEW klines AS {_KLINES_SELECT.format(closed=1, table="bar")}
+    UNION ALL {_KLINES_SELECT.format(closed=0, table="partial")}
+    WHERE NOT EXISTS (SELECT 1 FROM series AS s WHERE s.contract_id = b.contract_id AND s.interval = b.interval
+        AND s.last_ms >= b.open_minute * {MINUTE_MS})"""
+"""For people with a SQL prompt: real numbers, not exact; closed bars and those in progress."""
+
+
+def version(upgrades: Sequence[Upgrade] = UPGRADES) -> int:
+    """The version that this Barkeep writes (`PRAGMA user_version`)."""
+    return 1 + len(upgrades)
+
+
+def create(database: SqliteDatabase) -> None:
+    """Make everything in an empty file, at the newest version."""
+    for table in TABLES:
+        SchemaManager(table, database).create_all(safe=False)
+    database.execute_sql(KLINES_VIEW)  # type: ignore[no-untyped-call]  # so in peewee's stubs
+    database.pragma("application_id", APPLICATION_ID)
+    database.pragma("user_version", version())
+
+
+def upgrade(database: SqliteDatabase, found: int, upgrades: Sequence[Upgrade] = UPGRADES) -> None:
+    """Bring a file of version `found` up to the newest."""
+    for number, step in enumerate(upgrades[found - 1 :], start=found + 1):
+        step(database)
+        database.pragma("user_version", number)

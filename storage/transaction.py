@@ -1,0 +1,170 @@
+"""What one commit does, inside its one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+from peewee import SqliteDatabase
+
+from bars import MINUTE_MS, Bar, ContractKey, Interval, IntervalBar, Scale, UnitsOverflow
+from bars.decimals import rescale
+from storage import absent, bar_sql, contracts, series
+from storage.changes import (
+    Change,
+    ClosedBars,
+    CommitReport,
+    CompletedBar,
+    ContractsSeen,
+    Origin,
+    PartialBars,
+    ServiceState,
+)
+from storage.database import connection_of
+from storage.errors import ContractOverflow, UnknownContract
+from storage.ladder import Ladder
+from storage.models import DocumentRow, ServiceRow
+from storage.records import ContractRecord
+
+EXCHANGE_INFO = "exchange_info"
+"""The document that holds exchangeInfo without its symbols."""
+
+
+class Transaction:
+    """Applies changes. What it learns of contracts is good only once the transaction is committed."""
+
+    def __init__(self, database: SqliteDatabase, known: Mapping[ContractKey, ContractRecord]) -> None:
+        self.contracts = dict(known)
+        self._database = database
+        self._connection = connection_of(database)
+        self._ladders: dict[ContractKey, Ladder] = {}
+        self._inserted = 0
+        self._changed = 0
+
+    def apply(self, changes: Sequence[Change]) -> CommitReport:
+        """Contracts first, then all that belongs to them: changes may come in any order.
+
+        Raises:
+            UnknownContract, ContractOverflow
+        """
+        for change in changes:
+            if isinstance(change, ContractsSeen):
+                self._see(change)
+        self._widen([change for change in changes if isinstance(change, ClosedBars | PartialBars)])
+        for change in changes:
+            if isinstance(change, ClosedBars):
+                self._store(change)
+        completed = [bar for key, ladder in self._ladders.items() for bar in self._complete(key, ladder)]
+        self._progress([change for change in changes if isinstance(change, PartialBars)])
+        for change in changes:
+            if isinstance(change, ServiceState):
+                ServiceRow.insert(id=1, **change._asdict()).on_conflict_replace().execute(self._database)
+        return CommitReport(self._inserted, self._changed, completed)
+
+    def _see(self, seen: ContractsSeen) -> None:
+        for contract in seen.contracts:
+            known = self.contracts.get(contract.key)
+            if known is None:
+                self.contracts[contract.key] = contracts.add(self._database, contract)
+            elif known.contract != contract:
+                self.contracts[contract.key] = contracts.describe(self._database, known, contract)
+        if seen.frame is not None:
+            document = DocumentRow.insert(name=EXCHANGE_INFO, text=seen.frame)
+            document.on_conflict_replace().execute(self._database)
+
+    def _widen(self, changes: Sequence[ClosedBars | PartialBars]) -> None:
+        """Rescale each contract once, to the widest scale of all its bars in this commit."""
+        wanted: dict[ContractKey, Scale] = {}
+        for change in changes:
+            scale = wanted.get(change.key, self._record(change.key).scale)
+            for other in {bar.scale for bar in _bars(change)} - {scale}:
+                scale = scale.widened(other)
+            wanted[change.key] = scale
+        for key, scale in wanted.items():
+            if scale != self.contracts[key].scale:
+                self._rescale(self.contracts[key], scale)
+
+    def _rescale(self, record: ContractRecord, scale: Scale) -> None:
+        largest = bar_sql.largest_units(self._connection, record.id)
+        try:
+            for units, was, wider in zip(largest, record.scale, scale, strict=True):
+                rescale(units, was, wider)
+        except UnitsOverflow as error:
+            raise ContractOverflow(record.key, error) from error
+        if any(largest):
+            powers = [10 ** (wider - was) for was, wider in zip(record.scale, scale, strict=True)]
+            bar_sql.rescale(self._connection, record.id, *powers)
+        self.contracts[record.key] = contracts.widen(self._database, record, scale)
+
+    def _store(self, change: ClosedBars) -> None:
+        record = self._record(change.key)
+        bars = _scaled(record, change.bars)
+        mark = change.origin | (bar_sql.VERIFIED if change.verified else 0)
+        inserted, changed = self._upsert(record, change.interval, bars, mark)
+        self._inserted += inserted
+        self._changed += changed
+        if bars:
+            absent.forget(self._connection, record.id, change.interval, bars)
+        if change.absent:
+            absent.note(self._connection, record.id, change.interval, change.absent)
+        if not change.completes and change.key not in self._ladders:
+            return
+        ladder = self._ladders.setdefault(change.key, Ladder())
+        if not change.completes:
+            ladder.read_again(change.interval, [bar.open_ms // MINUTE_MS for bar in bars])
+            return
+        ladder.arrived(change.interval, bars, as_given=inserted == len(bars))
+        if any(span.start_ms <= absent.LISTING_START_MS for span in change.absent):
+            ladder.listed(absent.listing_ms(self._connection, record.id))
+
+    def _upsert(self, record: ContractRecord, interval: Interval, bars: Sequence[Bar], mark: int) -> tuple[int, int]:
+        rows = bar_sql.rows_of(record.id, interval, bars, mark)
+        inserted = bar_sql.insert(self._connection, rows)
+        changed = bar_sql.revise(self._connection, rows) if inserted < len(rows) else 0
+        if inserted:
+            opens_ms = [bar.open_ms for bar in bars]
+            added = series.Series(min(opens_ms), max(opens_ms), inserted)
+            series.add(self._connection, record.id, interval, added)
+        return inserted, changed
+
+    def _complete(self, key: ContractKey, ladder: Ladder) -> list[CompletedBar]:
+        record = self._record(key)
+        listing_ms = absent.listing_ms(self._connection, record.id)
+        store = partial(self._store_made, record)
+        try:
+            made = list(ladder.climb(self._connection, record.id, record.scale, listing_ms, store))
+        except UnitsOverflow as error:
+            raise ContractOverflow(key, error) from error
+        return [CompletedBar(key, IntervalBar(interval, bar)) for interval, bar in made]
+
+    def _store_made(self, record: ContractRecord, interval: Interval, bars: Sequence[Bar]) -> None:
+        self._upsert(record, interval, bars, Origin.AGGREGATED)
+        absent.forget(self._connection, record.id, interval, bars)
+
+    def _progress(self, changes: Sequence[PartialBars]) -> None:
+        rows: list[bar_sql.Row] = []
+        for change in changes:
+            record = self._record(change.key)
+            bars = _scaled(record, _bars(change))
+            rows += bar_sql.partial_rows_of(record.id, [partial.interval for partial in change.bars], bars)
+        bar_sql.set_partials(self._connection, rows)
+
+    def _record(self, key: ContractKey) -> ContractRecord:
+        record = self.contracts.get(key)
+        if record is None:
+            raise UnknownContract(key)
+        return record
+
+
+def _bars(change: ClosedBars | PartialBars) -> Sequence[Bar]:
+    return change.bars if isinstance(change, ClosedBars) else [partial.bar for partial in change.bars]
+
+
+def _scaled(record: ContractRecord, bars: Sequence[Bar]) -> Sequence[Bar]:
+    """The bars in the contract's scale, which is no narrower than any of theirs."""
+    try:
+        if all(bar.scale == record.scale for bar in bars):
+            return bars
+        return [bar.rescaled(record.scale) for bar in bars]
+    except UnitsOverflow as error:
+        raise ContractOverflow(record.key, error) from error
