@@ -1,0 +1,157 @@
+"""The native API: bars with all we know of them, the contracts, and how the service is doing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bars import INTERVALS, ContractKey, Interval, to_text, volume_text
+from storage import ContractRecord, SeriesSummary, StoredBar
+from web.answers import Answer, Handler, Query, Refusal, json_answer, parameters, saying_what_is_missing
+from web.exchange_info import newest_contracts
+from web.pages import completeness, held_in_bars, within_time
+from web.remembered import Remembered
+from web.sources import Sources
+from wire.names import upper
+from wire.requests import LIMIT_DEFAULT, LIMIT_MAX, KlinesRequest
+from wire.version import VERSION
+
+TIME_DIGITS_MAX = 18
+
+
+def native_routes(sources: Sources) -> list[tuple[str, Handler]]:
+    """The native paths that are answered here."""
+    pages = _NativePages(sources)
+    routes: dict[str, Handler] = {
+        "/api/klines": pages.klines,
+        "/api/symbols": pages.symbols,
+        "/api/status": pages.status,
+        "/healthz": pages.health,
+    }
+    index = {"name": "barkeep", "version": VERSION, "pages": list(routes)}
+    return [("/", lambda _query: json_answer(index)), *routes.items()]
+
+
+class _NativePages:
+    def __init__(self, sources: Sources) -> None:
+        self._sources = sources
+        self._symbols = Remembered(self._list_symbols, sources.monotonic_s)
+
+    def klines(self, query: Query) -> Answer:
+        request = within_time(_parse_request(parameters(query, _duplicate)))
+        reader, now_ms = self._sources.reader, self._sources.now_ms()
+        record = reader.find(request.symbol)
+        if record is None or not record.contract.is_perpetual:
+            raise Refusal("unknown_symbol", f"There is no contract {request.symbol[:40]!r} here.", 404)
+        bars = reader.bars(
+            record, request.interval, start_ms=request.start_ms, end_ms=request.end_ms, limit=request.limit
+        )
+        reason = completeness(reader, record, request, held_in_bars(bars), now_ms).reason
+        body = {
+            "symbol": record.contract.symbol,
+            "interval": request.interval.name,
+            "klines": [_kline(bar, request.interval) for bar in bars],
+        }
+        return saying_what_is_missing(json_answer(body), reason)
+
+    def symbols(self, _query: Query) -> Answer:
+        return json_answer(self._symbols())
+
+    def status(self, _query: Query) -> Answer:
+        return json_answer(self._sources.status())
+
+    def health(self, _query: Query) -> Answer:
+        reason = self._sources.health()
+        if reason is None:
+            return json_answer({"status": "ok"})
+        return json_answer({"status": "unhealthy", "reason": reason}, status=503)
+
+    def _list_symbols(self) -> dict[str, Any]:
+        series: dict[ContractKey, list[SeriesSummary]] = {}
+        for summary in self._sources.reader.series():
+            series.setdefault(summary.key, []).append(summary)
+        contracts = newest_contracts(self._sources.reader.contracts())
+        return {"symbols": [_symbol(record, series.get(record.contract.key, [])) for record in contracts]}
+
+
+def _symbol(record: ContractRecord, series: list[SeriesSummary]) -> dict[str, Any]:
+    contract = record.contract
+    return {
+        "symbol": contract.symbol,
+        "contract_type": contract.contract_type,
+        "status": contract.status,
+        "base_asset": contract.base_asset,
+        "quote_asset": contract.quote_asset,
+        "onboard_time": contract.onboard_ms,
+        "delivery_time": contract.delivery_ms,
+        "price_decimals": record.scale.price,
+        "quantity_decimals": record.scale.volume,
+        "intervals": {
+            summary.interval.name: {
+                "first": summary.first_ms,
+                "last": summary.last_ms,
+                "count": summary.bars,
+                "gaps": summary.gaps,
+            }
+            for summary in series
+        },
+    }
+
+
+def _kline(stored: StoredBar, interval: Interval) -> dict[str, Any]:
+    bar = stored.bar
+    price, volume, quote = bar.scale
+    return {
+        "open_time": bar.open_ms,
+        "close_time": interval.close_ms(bar.open_ms),
+        "open": to_text(bar.open, price),
+        "high": to_text(bar.high, price),
+        "low": to_text(bar.low, price),
+        "close": to_text(bar.close, price),
+        "volume": volume_text(bar.volume, volume),
+        "quote_volume": volume_text(bar.quote_volume, quote),
+        "trades": bar.trades,
+        "taker_buy_volume": volume_text(bar.taker_buy_volume, volume),
+        "taker_buy_quote_volume": volume_text(bar.taker_buy_quote_volume, quote),
+        "closed": stored.closed,
+        "origin": stored.origin.name.lower(),
+        "verified": stored.verified,
+    }
+
+
+def _parse_request(asked: Mapping[str, str]) -> KlinesRequest:
+    """Read the parameters of /api/klines.
+
+    Raises:
+        Refusal: naming the parameter, what was expected and what was got.
+    """
+    for name in ("symbol", "interval"):
+        if not asked.get(name):
+            raise Refusal("missing_parameter", f"{name}: expected a value, got none.")
+    interval = INTERVALS.get(asked["interval"])
+    if interval is None:
+        raise _invalid("interval", f"one of {' '.join(INTERVALS)}", asked["interval"])
+    limit = _whole_number(asked, "limit")
+    if limit is not None and not 1 <= limit <= LIMIT_MAX:
+        raise _invalid("limit", f"1 to {LIMIT_MAX}", asked["limit"])
+    start_ms, end_ms = _whole_number(asked, "start"), _whole_number(asked, "end")
+    if start_ms is not None and end_ms is not None and start_ms > end_ms:
+        raise _invalid("start", f"at most end, which is {end_ms}", asked["start"])
+    return KlinesRequest(upper(asked["symbol"]), interval, LIMIT_DEFAULT if limit is None else limit, start_ms, end_ms)
+
+
+def _whole_number(asked: Mapping[str, str], name: str) -> int | None:
+    text = asked.get(name)
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdecimal()) or len(text) > TIME_DIGITS_MAX:
+        raise _invalid(name, f"a whole number of at most {TIME_DIGITS_MAX} digits", text)
+    return int(text)
+
+
+def _invalid(name: str, expected: str, got: str) -> Refusal:
+    return Refusal("invalid_parameter", f"{name}: expected {expected}, got {got[:40]!r}.")
+
+
+def _duplicate(name: str) -> Refusal:
+    return Refusal("invalid_parameter", f"{name}: expected once, got several times.")

@@ -1,0 +1,139 @@
+"""The HTTP server: uvicorn in a thread of its own, the WSGI application behind a2wsgi on a few worker threads.
+
+A connection that only waits holds no thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import Any
+
+import uvicorn
+from a2wsgi import WSGIMiddleware
+from h11 import LocalProtocolError
+
+logger = logging.getLogger(__name__)
+
+KEEP_ALIVE_S = 75
+"""Longer than a client that polls once a minute waits, so that its connection lasts."""
+STOP_PATIENCE_S = 1
+BACKLOG = 2048
+WsgiApp = Callable[..., Iterable[bytes]]
+WORKERS = 8
+"""Threads that answer requests. Most are held up by the interpreter's lock, not by waiting."""
+
+
+class WebServer:
+    """Serves a WSGI application on one port, from the constructor's bind to `stop()`.
+
+    Args:
+        app: the WSGI application.
+        host: the address or name to listen on.
+        port: the port; 0 takes a free one, see `port`.
+
+    Raises:
+        OSError: the port is taken, or the host is none of this machine's.
+    """
+
+    def __init__(self, app: WsgiApp, host: str, port: int) -> None:
+        self._socket = _listening_socket(host, port)
+        self.host = host
+        self.port: int = self._socket.getsockname()[1]
+        self._wsgi = WSGIMiddleware(app, workers=WORKERS)
+        config = uvicorn.Config(
+            self._answer,
+            interface="asgi3",
+            http="h11",  # whatever else is installed: what junk does to another parser was not tried
+            ws="websockets-sansio",
+            lifespan="off",
+            log_config=None,
+            log_level="warning",  # below that every connection is told of, with tracebacks for clients' mistakes
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=KEEP_ALIVE_S,
+            timeout_graceful_shutdown=STOP_PATIENCE_S,
+        )
+        self._server = _AnnouncingServer(config)
+        self._thread = threading.Thread(target=self._run, name=f"web-{self.port}", daemon=True)
+
+    def start(self) -> None:
+        """Start serving; returns once requests are answered.
+
+        Raises:
+            RuntimeError: the server's thread ended at once.
+        """
+        self._thread.start()
+        self._server.ready.wait()
+        if not self._server.started:
+            raise RuntimeError(f"starting the web server on {self.host}:{self.port}: its thread ended")
+
+    def stop(self) -> None:
+        """Answer what is being answered, for a second at most, and end. A second call does nothing."""
+        self._server.should_exit = True
+        if self._thread.ident is not None:
+            self._thread.join()
+        self._socket.close()
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        finally:
+            self._server.ready.set()
+
+    async def _answer(self, scope: Any, receive: Any, send: Any) -> None:
+        """HTTP goes to the application; there is nothing else to connect to yet."""
+        if scope["type"] == "http":
+            with suppress(LocalProtocolError):  # the client broke off in junk: there is nobody to answer
+                await self._wsgi(scope, receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 1000})
+
+    async def _serve(self) -> None:
+        asyncio.get_running_loop().set_exception_handler(_log_connection_fault)
+        await self._server.serve([self._socket])
+        for connection in list(self._server.server_state.connections):
+            connection.transport.abort()  # a client that does not read what it asked for
+        # Worker threads hand their answers to this loop, so that it must outlive them.
+        await asyncio.to_thread(self._wsgi.executor.shutdown, cancel_futures=True)
+
+
+class _AnnouncingServer(uvicorn.Server):
+    """Tells when it has started; uvicorn itself only sets a flag."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = threading.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
+
+
+def _listening_socket(host: str, port: int) -> socket.socket:
+    """A socket that listens already: only then does another one on the same port fail for certain."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen(BACKLOG)
+        except BaseException:
+            listener.close()
+            raise
+    except OSError as error:
+        raise OSError(error.errno, f"listening on {host}:{port}: {error.strerror or error}") from None
+    return listener
+
+
+def _log_connection_fault(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """One line for what goes wrong between the server and a client, which may send anything at any moment."""
+    logger.warning("%s (%r)", context.get("message"), context.get("exception"))
