@@ -1,0 +1,253 @@
+"""Barkeep's command line: wiring, signals, log, exit statuses.
+
+    0 done    1 stopped by its own supervision    2 bad option    4 database in use, unusable, or of a newer version
+
+`status` also ends with 1 when no service is running.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import os
+import queue
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from actors import BarSystem
+from actors.command_line import TEMPORARY, Command, parse
+from actors.data_service import DataService
+from actors.log_lines import LineFormatter, Stderr
+from actors.options import BadOption
+from actors.progress import Report, every, progress_line, status_rows
+from actors.settings import Settings
+from exchange.proxy import InvalidProxy
+from exchange.simulated import SimulatedExchange, default_plan
+from storage import DatabaseInUse, DatabaseNewer, DatabaseUnusable, Reader
+from web import Sources, WebServer, make_app
+
+logger = logging.getLogger("barkeep")
+
+SIGNAL_DELAY_S = 0.2
+"""At most so long after a signal the ordered stop begins."""
+TERMINAL_PERIOD_S = 1.0
+LOG_PERIOD_S = 10.0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    try:
+        command = parse(sys.argv[1:] if argv is None else argv, os.environ)
+        set_up_logging(command.settings)
+        return run(command)
+    except (BadOption, InvalidProxy) as error:
+        return failed(error, status=2)
+    except (DatabaseInUse, DatabaseUnusable, DatabaseNewer) as error:
+        return failed(error, status=4)
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+
+
+def run(command: Command) -> int:
+    """Do what was asked for; returns the exit status."""
+    match command.name:
+        case "help" | "version":
+            sys.stdout.write(command.own["text"])
+            return 0
+        case "data":
+            return data(command.settings)
+        case "web":
+            return web(command.settings)
+        case "demo":
+            return demo(command.settings, **command.own)
+        case "status":
+            return status(command.settings, as_json=command.own["json"])
+        case _:
+            return serve(command.settings)
+
+
+def failed(error: object, *, status: int) -> int:
+    """Say in one line what went wrong."""
+    print(f"barkeep: {' '.join(str(error).split())}", file=sys.stderr)
+    return status
+
+
+# Logging
+
+
+def set_up_logging(settings: Settings) -> None:
+    """Log to stderr, one line for each record."""
+    handler = logging.StreamHandler(Stderr())
+    handler.setFormatter(LineFormatter(as_json=settings.log_format == "json"))
+    logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
+    if settings.log_level != "debug":
+        for library in ("uvicorn", "urllib3", "websocket"):
+            logging.getLogger(library).setLevel(logging.WARNING)
+
+
+# The commands
+
+
+def serve(settings: Settings) -> int:
+    """Data service and web in one process."""
+    system = BarSystem(settings)
+    with signals() as stopping, system, closing(Reader(settings.database)) as reader:
+        sources = Sources(reader=reader, now_ms=system.now_ms, health=system.health, status=system.status)
+        with serving(sources, settings):
+            watch(system, stopping, settings)
+    return outcome(system)
+
+
+def data(settings: Settings) -> int:
+    """Data service alone: no HTTP."""
+    system = BarSystem(settings)
+    with signals() as stopping, system:
+        watch(system, stopping, settings)
+    return outcome(system)
+
+
+def web(settings: Settings) -> int:
+    """Web and push alone, on the file that a data service writes."""
+    with signals() as stopping, closing(Reader(settings.database)) as reader:
+        service = DataService(reader)
+        sources = Sources(reader=reader, now_ms=service.now_ms, health=service.health, status=service.status)
+        with serving(sources, settings):
+            while not stopping.wait(LOG_PERIOD_S):
+                pass
+    return 0
+
+
+def demo(settings: Settings, *, speed: float, count: int, seed: int) -> int:
+    """The simulated exchange, and `serve` on it."""
+    plan = default_plan(seed, count)
+    with tempfile.TemporaryDirectory(prefix="barkeep-") as folder, SimulatedExchange(plan, speed=speed) as exchange:
+        database = Path(folder, "demo.db") if settings.database == Path(TEMPORARY) else settings.database
+        return serve(
+            replace(
+                settings,
+                database=database,
+                rest_url=exchange.rest_url,
+                ws_url=exchange.ws_url,
+                archive_url=exchange.archive_url,
+                listing_url=exchange.listing_url,
+                proxy=None,
+            )
+        )
+
+
+def status(settings: Settings, *, as_json: bool) -> int:
+    """What the service that writes the file last said of itself; 1 when it does not run."""
+    with closing(Reader(settings.database)) as reader:
+        service = DataService(reader)
+        facts, ill = service.status(), service.health()
+    if as_json:
+        print(json.dumps(facts, ensure_ascii=False))
+    elif facts:
+        table = Table.grid(padding=(0, 2))
+        for label, value in status_rows(facts):
+            table.add_row(Text(label, style="bold"), Text(value, overflow="fold"))
+        Console().print(table)
+    return failed(ill, status=1) if ill else 0
+
+
+# The parts
+
+
+@contextmanager
+def serving(sources: Sources, settings: Settings) -> Iterator[WebServer]:
+    """The web server, for as long as the block runs."""
+    server = listen(make_app(sources), settings)
+    server.start()
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    logger.info("serving on http://%s:%d", host, server.port)
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def listen(app: Callable[..., Any], settings: Settings) -> WebServer:
+    """A web server that has its port.
+
+    Raises:
+        BadOption: the port is taken, or the host is none of this machine's.
+    """
+    try:
+        return WebServer(app, settings.host, settings.port)
+    except OSError as error:
+        if error.errno in (errno.EADDRINUSE, errno.EACCES):
+            raise BadOption("--port", f"a free port that may be opened ({error.strerror})", settings.port) from None
+        raise BadOption("--host", f"an address of this machine ({error.strerror})", settings.host) from None
+
+
+def watch(system: BarSystem, stopping: Stopping, settings: Settings) -> None:
+    """Report progress until the system ends or a signal asks for its end."""
+    with progress(settings) as report:
+        while not stopping.requested and not system.wait(SIGNAL_DELAY_S):
+            report(system.status)
+
+
+def outcome(system: BarSystem) -> int:
+    """The exit status of a system that has stopped."""
+    return 0 if system.failure is None else failed(system.failure, status=1)
+
+
+@contextmanager
+def progress(settings: Settings) -> Iterator[Report]:
+    """A function that is called often and shows the status now and then: live on a terminal, else in the log."""
+    if not sys.stderr.isatty() or settings.log_format == "json":
+        yield every(LOG_PERIOD_S, lambda facts: logger.info("%s", progress_line(facts)))
+        return
+    with Live(console=Console(stderr=True), auto_refresh=False, transient=True) as live:
+        yield every(TERMINAL_PERIOD_S, lambda facts: live.update(Text(progress_line(facts)), refresh=True))
+
+
+class Stopping:
+    """Whether a signal asked for an ordered stop."""
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._arrived: queue.SimpleQueue[int] = queue.SimpleQueue()  # unlike Event.set(), safe in a handler
+
+    def on_signal(self, number: int, _frame: FrameType | None) -> None:
+        """Take note of a signal; the second one ends the process at once."""
+        if self.requested:
+            os._exit(128 + number)
+        self.requested = True
+        self._arrived.put(number)
+
+    def wait(self, timeout_s: float) -> bool:
+        """Whether a signal has come, before or within `timeout_s`."""
+        if not self.requested:
+            with suppress(queue.Empty):
+                self._arrived.get(timeout=timeout_s)
+        return self.requested
+
+
+@contextmanager
+def signals() -> Iterator[Stopping]:
+    """While the block runs, SIGINT and SIGTERM only take note."""
+    stopping = Stopping()
+    previous = {number: signal.signal(number, stopping.on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stopping
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,420 @@
+"""The command line: every option from every source, every error to the letter, and run.py as a real process."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import run
+from actors.command_line import KINDS, TEMPORARY, Command, parse
+from actors.options import BadOption
+from actors.settings import OPTIONS, Settings
+from storage import BarStore, ServiceState
+from wire.version import VERSION
+
+PROJECT = Path(run.__file__).parent
+CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("BARKEEP_")}
+DEADLINE_S = 30.0
+
+VALUES: dict[str, tuple[str, str]] = {
+    "database": ("one.db", "two.db"),
+    "symbols": ("BTCUSDT", "ETHUSDT"),
+    "history": ("1m=1d", "1m=2d"),
+    "host": ("0.0.0.0", "localhost"),
+    "port": ("1", "2"),
+    "rest_url": ("http://one", "http://two"),
+    "ws_url": ("ws://one", "ws://two"),
+    "archive_url": ("http://one", "http://two"),
+    "listing_url": ("http://one", "http://two"),
+    "proxy": ("http://one:1", "socks5://two:2"),
+    "weight_share": ("0.1", "0.2"),
+    "log_level": ("debug", "error"),
+    "log_format": ("json", "text"),
+}
+"""Two values for each setting, both other than the default but for the last one."""
+
+
+class Sources:
+    """Values given to `parse` by way of all sources, and a TOML file to write them to."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "barkeep.toml"
+
+    def toml(self, text: str) -> list[str]:
+        """The arguments that name a file with this content."""
+        self.path.write_text(text, encoding="utf-8")
+        return ["--config", str(self.path)]
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> Sources:
+    return Sources(tmp_path)
+
+
+def refusal(argv: Iterable[str], environ: dict[str, str] | None = None) -> str:
+    with pytest.raises(BadOption) as raised:
+        parse(list(argv), environ or {})
+    return str(raised.value)
+
+
+def flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def value_of(name: str, text: str) -> Any:
+    return getattr(Settings.of(**{name: text}), name)
+
+
+def test_without_arguments_serve_runs_with_the_defaults() -> None:
+    assert parse([], {}) == Command("serve", Settings.of(), {})
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_an_option_is_taken_from_each_source_and_the_nearer_one_wins(name: str, sources: Sources) -> None:
+    near, far = VALUES[name]
+
+    def got(argv: list[str], environ: dict[str, str] | None = None) -> Any:
+        return getattr(parse(argv, environ or {}).settings, name)
+
+    variable = f"BARKEEP_{name.upper()}"
+    file = sources.toml(f'{name.replace("_", "-")} = "{far}"')
+    assert got(["serve", flag(name), near]) == got(["serve", f"{flag(name)}={near}"]) == value_of(name, near)
+    assert got([flag(name), near, "serve"]) == got([flag(name), far, flag(name), near]) == value_of(name, near)
+    assert got([], {variable: near}) == value_of(name, near)
+    assert got(file) == got([], {"BARKEEP_CONFIG": str(sources.path)}) == value_of(name, far)
+    assert got(file, {variable: near}) == value_of(name, near)
+    assert got([flag(name), near], {variable: far}) == value_of(name, near)
+    assert got([*file, flag(name), near], {variable: far}) == value_of(name, near)
+    assert got(sources.toml(f'{name} = "{near}"')) == value_of(name, near)
+
+
+def test_every_setting_is_tested_above() -> None:
+    assert list(VALUES) == [field.name for field in fields(Settings)] == [option.name for option in OPTIONS]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_every_command_takes_every_setting(kind: Any) -> None:
+    argv = [part for name, (near, _) in VALUES.items() for part in (flag(name), near)]
+    expected = Settings.of(**{name: near for name, (near, _) in VALUES.items()})
+    for arguments in ([kind.name, *argv], [*argv, kind.name], [*argv[:6], kind.name, *argv[6:]]):
+        command = parse(arguments, {})
+        assert (command.name, command.settings) == (kind.name, expected)
+
+
+def test_a_toml_file_may_use_tomls_own_types(sources: Sources) -> None:
+    text = 'port = 0\nweight-share = 1\nsymbols = ["btcusdt", "币安人生usdt"]\n[history]\n1m = "1d"\n"1w" = "none"\n'
+    settings = parse(sources.toml(text), {}).settings
+    assert settings == Settings.of(
+        port=0, weight_share=1, symbols=["BTCUSDT", "币安人生USDT"], history={"1m": "1d", "1w": "none"}
+    )
+
+
+def test_the_demo_has_options_and_a_database_of_its_own(sources: Sources) -> None:
+    plain = parse(["demo"], {})
+    assert plain.own == {"speed": 1.0, "count": 12, "seed": 1}
+    assert plain.settings == Settings.of(database=TEMPORARY)
+    given = parse([*sources.toml("speed = 2\nseed = 7"), "--speed", "60", "demo"], {"BARKEEP_COUNT": "3"})
+    assert given.own == {"speed": 60.0, "count": 3, "seed": 7}
+
+
+def test_status_can_print_json(sources: Sources) -> None:
+    assert parse(["status"], {}).own == {"json": False}
+    for argv in (["status", "--json"], ["--json", "status"], [*sources.toml("json = true"), "status"]):
+        assert parse(argv, {}).own == {"json": True}
+    assert parse(["status"], {"BARKEEP_JSON": "yes"}).own == {"json": True}
+
+
+def test_another_commands_option_is_welcome_in_the_file_and_the_environment_only(sources: Sources) -> None:
+    assert parse([*sources.toml("speed = 2"), "serve"], {"BARKEEP_JSON": "1"}).own == {}
+    assert refusal(["serve", "--speed", "2"]) == "--speed: expected the command demo, got 'serve'"
+    assert refusal(["--json"]) == "--json: expected the command status, got 'serve'"
+
+
+def test_variables_of_others_do_not_matter() -> None:
+    assert parse([], {"PORT": "x", "barkeep_port": "x", "PATH": "/bin"}) == parse([], {})
+
+
+@pytest.mark.parametrize(
+    ("argv", "environ", "message"),
+    [
+        (["--port", "x"], {}, "--port: expected 0 to 65535, got 'x'"),
+        (["--port=x", "data"], {}, "--port: expected 0 to 65535, got 'x'"),
+        (["data", "--port", "-1"], {}, "--port: expected 0 to 65535, got '-1'"),
+        (["--port"], {}, "--port: expected 0 to 65535, got ''"),
+        (["--port", "--host", "a"], {}, "--port: expected 0 to 65535, got ''"),
+        ([], {"BARKEEP_PORT": "x"}, "BARKEEP_PORT: expected 0 to 65535, got 'x'"),
+        ([], {"BARKEEP_PORT": ""}, "BARKEEP_PORT: expected 0 to 65535, got ''"),
+        (
+            ["--history", "1h=7d"],
+            {},
+            "--history: expected an interval of 1m, 5m, 30m, 4h, 1d, 1w (in '1h=7d'), got '1h=7d'",
+        ),
+        (["--weight-share", "2"], {}, "--weight-share: expected a number above 0 and up to 1, got '2'"),
+        (["--log-level", "loud"], {}, "--log-level: expected debug, info, warning or error, got 'loud'"),
+        (["--rest-url", "a"], {}, "--rest-url: expected http://host or https://host, got 'a'"),
+        (["--prot", "80"], {}, "--prot: expected a known option, the nearest is --port, got '--prot'"),
+        (["--prot=80", "web"], {}, "--prot: expected a known option, the nearest is --port, got '--prot'"),
+        (["--data", "x.db"], {}, "--data: expected a known option, the nearest is --database, got '--data'"),
+        (["--hel"], {}, "--hel: expected a known option, the nearest is --help, got '--hel'"),
+        (["--rest_url", "a"], {}, "--rest_url: expected a known option, the nearest is --rest-url, got '--rest_url'"),
+        (["-p", "80"], {}, "-p: expected a known option, the nearest is --port, got '-p'"),
+        (
+            [],
+            {"BARKEEP_PROT": "1"},
+            "BARKEEP_PROT: expected a known option, the nearest is BARKEEP_PORT, got 'BARKEEP_PROT'",
+        ),
+        (["sevre"], {}, "command: expected serve, data, web, demo or status, got 'sevre'"),
+        (["data", "web"], {}, "command: expected one command, got 'data web'"),
+        (
+            ["status", "--json=3"],
+            {},
+            "command line: expected one command and its options, "
+            "got \"argument --json: ignored explicit argument '3'\"",
+        ),
+        (["demo", "--speed", "0"], {}, "--speed: expected a number above 0 and up to 1000, got '0'"),
+        (["demo", "--count", "0"], {}, "--count: expected 1 to 2000, got '0'"),
+        (["demo", "--seed", "a"], {}, "--seed: expected 0 to 2147483648, got 'a'"),
+        (["status"], {"BARKEEP_JSON": "on"}, "BARKEEP_JSON: expected true or false, got 'on'"),
+        (
+            ["--config", "none.toml"],
+            {},
+            "--config: expected a TOML file that can be read (No such file or directory), got 'none.toml'",
+        ),
+    ],
+)  # fmt: skip
+def test_an_error_names_option_value_and_what_would_be_right(
+    argv: list[str], environ: dict[str, str], message: str
+) -> None:
+    assert refusal(argv, environ) == message
+
+
+@pytest.mark.parametrize(
+    ("text", "rest"),
+    [
+        ("port = 'x'", "port: expected 0 to 65535, got 'x'"),
+        ("port = 65536", "port: expected 0 to 65535, got 65536"),
+        ("port = true", "port: expected 0 to 65535, got True"),
+        ("weight-share = nan", "weight-share: expected a number above 0 and up to 1, got nan"),
+        ("log_level = 'x'", "log_level: expected debug, info, warning or error, got 'x'"),
+    ],
+)
+def test_an_error_in_a_toml_file_names_the_file(text: str, rest: str, sources: Sources) -> None:
+    assert refusal(sources.toml(text)) == f"{sources.path}: {rest}"
+
+
+@pytest.mark.parametrize(("key", "nearest"), [("prot", "port"), ("weight", "weight-share"), ("databse", "database")])
+def test_an_unknown_toml_key_names_the_nearest_known_one(key: str, nearest: str, sources: Sources) -> None:
+    message = refusal(sources.toml(f"{key} = 1"))
+    assert message == f"{sources.path}: {key}: expected a known option, the nearest is {nearest}, got {key!r}"
+
+
+def test_a_toml_file_cannot_name_another_one(sources: Sources) -> None:
+    assert refusal(sources.toml("config = 'a.toml'")).startswith(f"{sources.path}: config: expected a known option")
+
+
+@pytest.mark.parametrize("content", [b"port 8080", b"port = 1\nport = 2", b"\xff\xfe"])
+def test_a_broken_toml_file_is_refused_in_one_line(content: bytes, sources: Sources) -> None:
+    sources.path.write_bytes(content)
+    for message in (
+        refusal(["--config", str(sources.path)]).removeprefix("--config"),
+        refusal([], {"BARKEEP_CONFIG": str(sources.path)}).removeprefix("BARKEEP_CONFIG"),
+    ):
+        assert message.startswith(": expected a TOML file that can be read (")
+        assert message.endswith(f"), got {str(sources.path)!r}")
+        assert len(message.splitlines()) == 1
+
+
+@pytest.mark.parametrize("argv", [["--help"], ["--help", "--port", "x"]])
+def test_help_lists_the_commands_and_every_option(argv: list[str]) -> None:
+    command = parse(argv, {"BARKEEP_PROT": "x"})
+    text = command.own["text"]
+    assert command.name == "help"
+    assert all(f"\n  {kind.name} " in text and kind.summary in text for kind in KINDS)
+    assert all(f"\n  {option.flag} " in text and option.variable in text for option in OPTIONS)
+    assert all(option.default in text for option in OPTIONS)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_the_help_of_a_command_lists_what_it_takes_and_nothing_else(kind: Any) -> None:
+    text = parse([kind.name, "--help"], {}).own["text"]
+    shown = {line.split()[0] for line in text.splitlines() if line.startswith("  --")}
+    named = {option.flag for option in kind.options if option.name in kind.uses or option in kind.own}
+    assert shown == named | {"--config", "--help", "--version"}
+    assert kind.summary in text
+
+
+def test_the_version_is_told() -> None:
+    assert parse(["--version"], {}).own["text"] == f"barkeep {VERSION}\n"
+
+
+# As a process
+
+
+def barkeep(*argv: str, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(PROJECT / "run.py"), *argv],
+        cwd=cwd,
+        env=CLEAN | variables,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+    )
+
+
+def test_help_goes_to_stdout_with_status_0(tmp_path: Path) -> None:
+    done = barkeep("--help", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("usage: barkeep [command] [options]\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("argv", "variables", "line"),
+    [
+        (["--port", "x"], {}, "barkeep: --port: expected 0 to 65535, got 'x'"),
+        (["data"], {"BARKEEP_SYMBOLS": "A/B"}, "barkeep: BARKEEP_SYMBOLS: expected symbols separated by commas, "
+         "such as BTCUSDT,ETHUSDT, or all, got 'A/B'"),
+        (["--a\nb"], {}, r"barkeep: '--a\nb': expected a known option, the nearest is --database, got '--a\nb'"),
+    ],
+)  # fmt: skip
+def test_a_bad_option_is_exactly_one_line_and_status_2(
+    argv: list[str], variables: dict[str, str], line: str, tmp_path: Path
+) -> None:
+    done = barkeep(*argv, cwd=tmp_path, **variables)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"{line}\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["web", "status"])
+def test_a_missing_database_is_one_line_and_status_4(command: str, tmp_path: Path) -> None:
+    done = barkeep(command, cwd=tmp_path)
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (4, "", 1)
+    assert done.stderr.startswith("barkeep: ")
+    assert "barkeep.db" in done.stderr
+
+
+# Status
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[BarStore]:
+    store = BarStore.open(tmp_path / "bars.db")
+    yield store
+    store.close()
+
+
+def say(database: BarStore, *, seconds_ago: int) -> None:
+    """Let a data service have committed so long ago."""
+    state = json.dumps({"state": "live", "version": "0.1.0", "database": {"path": "[a]/币.db"}})
+    database.commit([ServiceState(state, 0, time.time_ns() // 1_000_000 - seconds_ago * 1_000)])
+
+
+def test_status_prints_a_table(database: BarStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    say(database, seconds_ago=0)
+    assert run.status(Settings.of(database=tmp_path / "bars.db"), as_json=False) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert lines == [["state", "live"], ["version", "0.1.0"], ["database", "[a]/币.db"]]
+
+
+def test_status_prints_json(database: BarStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    say(database, seconds_ago=0)
+    assert run.status(Settings.of(database=tmp_path / "bars.db"), as_json=True) == 0
+    assert json.loads(capsys.readouterr().out)["state"] == "live"
+
+
+def test_status_tells_when_the_service_has_stopped(
+    database: BarStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = Settings.of(database=tmp_path / "bars.db")
+    assert run.status(settings, as_json=False) == 1
+    assert tuple(capsys.readouterr()) == ("", "barkeep: no data service has written to the database yet\n")
+    say(database, seconds_ago=3_600)
+    assert run.status(settings, as_json=True) == 1
+    assert capsys.readouterr().err.startswith("barkeep: the data service's last commit is 360")
+
+
+# Signals
+
+
+class FakeSystem:
+    """A system that never ends by itself."""
+
+    def __init__(self, on_wait: Callable[[], None]) -> None:
+        self._on_wait = on_wait
+
+    def wait(self, timeout_s: float) -> bool:
+        self._on_wait()
+        return timeout_s < 0
+
+    def status(self) -> dict[str, Any]:
+        return {}
+
+
+def test_the_first_signal_ends_the_watch() -> None:
+    with run.signals() as stopping:
+        system: Any = FakeSystem(lambda: signal.raise_signal(signal.SIGTERM))
+        run.watch(system, stopping, Settings.of())
+        assert stopping.requested
+        assert stopping.wait(timeout_s=0)
+
+
+def test_a_signal_wakes_who_waits_for_it() -> None:
+    started_s = time.monotonic()
+    with run.signals() as stopping:
+        assert not stopping.wait(timeout_s=0.01)
+        subprocess.Popen([sys.executable, "-c", f"import os; os.kill({os.getpid()}, {signal.SIGINT.value})"]).wait()
+        assert stopping.wait(timeout_s=DEADLINE_S)
+    assert time.monotonic() - started_s < DEADLINE_S
+
+
+def test_handlers_are_put_back() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with run.signals():
+        assert signal.getsignal(signal.SIGTERM) != before
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_a_second_signal_ends_the_process_at_once() -> None:
+    script = (
+        "import run, signal\n"
+        "with run.signals() as stopping:\n"
+        "    signal.raise_signal(signal.SIGTERM)\n"
+        "    print('stopping', flush=True)\n"
+        "    signal.raise_signal(signal.SIGTERM)\n"
+        "    print('still here', flush=True)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=PROJECT, capture_output=True, text=True, timeout=DEADLINE_S, check=False
+    )
+    assert (done.returncode, done.stdout) == (128 + signal.SIGTERM, "stopping\n")
+
+
+# The web server's address
+
+
+def test_a_taken_port_is_a_bad_option() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(BadOption, match=rf"^--port: expected a free port .*, got {port}$"):
+            run.listen(an_app, Settings.of(port=port))
+
+
+def test_an_address_of_another_machine_is_a_bad_option() -> None:
+    with pytest.raises(BadOption, match=r"^--host: expected an address of this machine .*, got '192\.0\.2\.1'$"):
+        run.listen(an_app, Settings.of(host="192.0.2.1", port=0))
+
+
+def an_app(_environ: dict[str, Any], _start_response: Callable[..., Any]) -> list[bytes]:
+    return []

@@ -1,0 +1,48 @@
+"""Log records as lines: text and JSON."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+import pytest
+
+from actors.log_lines import LineFormatter, Stderr
+
+
+def logged(as_json: bool, message: str, *args: object, error: BaseException | None = None) -> str:
+    information = (type(error), error, error.__traceback__) if error else None
+    record = logging.LogRecord("actors.feed", logging.WARNING, __file__, 1, message, args, information)
+    record.created = 1_791_382_992.723
+    return LineFormatter(as_json=as_json).format(record)
+
+
+def test_a_record_is_one_line_of_text_with_its_time_in_utc() -> None:
+    assert logged(False, "feed %d: %s", 2, "a\r\nb") == "2026-10-07T14:23:12.723Z WARNING actors.feed feed 2: a\\r\\nb"
+
+
+def test_a_record_is_one_json_object() -> None:
+    line = logged(True, "%s\n", "币安人生USDT")
+    assert "\n" not in line
+    assert json.loads(line) == {
+        "time": "2026-10-07T14:23:12.723Z",
+        "level": "WARNING",
+        "logger": "actors.feed",
+        "message": "币安人生USDT\n",
+    }
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_traceback_stays_on_the_records_line(as_json: bool) -> None:
+    try:
+        raise LookupError("not there")
+    except LookupError as error:
+        line = logged(as_json, "crashed", error=error)
+    assert "LookupError: not there" in line
+    assert len(line.splitlines()) == 1
+
+
+def test_lines_go_to_whatever_stderr_is_at_present(capsys: pytest.CaptureFixture[str]) -> None:
+    handler = logging.StreamHandler(Stderr())
+    handler.emit(logging.LogRecord("a", logging.INFO, __file__, 1, "here", (), None))
+    assert capsys.readouterr().err == "here\n"
