@@ -1,0 +1,115 @@
+"""The aggregator of one contract: from minute bars to the bars of all stored intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from actors.cell import Actor, Address
+from actors.messages import (
+    BarsPublished,
+    ContractChanged,
+    MinuteClosed,
+    MinuteProgressed,
+    MinuteRevised,
+    MinutesFrom,
+    PairMemberStarted,
+    Seeded,
+    SeedWanted,
+    Store,
+    Tick,
+    Watched,
+)
+from bars import MINUTE, Bar, Cascade, Contract, Interval, IntervalBar
+from storage import Change, ClosedBars, ContractsSeen, Origin, PartialBars
+
+ASK_SEED_AGAIN_S = 10.0
+
+
+class Aggregator(Actor):
+    """Owns the bars in progress of one contract.
+
+    A partial event replaces the newest partial minute and nothing else; a tick makes an aggregator that
+    has changed send its partial bars to be stored. Closed bars go at once.
+    """
+
+    def __init__(self, contract: Contract, *, writer: Address, hub: Address, backfill: Address) -> None:
+        self._contract = contract
+        self._writer = writer
+        self._hub = hub
+        self._backfill = backfill
+        self._cascade = Cascade()
+        self._has_changed = False
+        self._watched: frozenset[Interval] = frozenset()
+        self._asked_seed_s: float | None = None
+
+    def begin(self) -> None:
+        self._store([ContractsSeen([self._contract])])
+        self._hub.tell(PairMemberStarted(self._contract.key, self.me))
+
+    def receive(self, message: Any) -> None:
+        match message:
+            case MinuteProgressed(bar):
+                self._cascade.progress(bar)
+                self._has_changed = True
+                if self._watched:
+                    self._publish_progress()
+            case MinuteClosed(bar, by_rest):
+                self._close(bar, by_rest)
+            case Tick(_, _, monotonic_s):
+                self._on_tick(monotonic_s)
+            case MinutesFrom(open_ms):
+                self._cascade.begin_at(open_ms)
+            case MinuteRevised(bar, by_rest):
+                self._cascade.forget()
+                self._store([self._closed_bars(MINUTE, bar, _origin(by_rest), completes=True)])
+            case Seeded(bars, stop_ms):
+                self._asked_seed_s = None
+                if self._cascade.needs_seed and self._cascade.seed(bars, stop_ms):
+                    self._has_changed = True
+            case Watched(intervals):
+                self._watched = intervals
+            case ContractChanged(contract):
+                self._contract = contract
+            case _:
+                super().receive(message)
+
+    def _close(self, minute: Bar, by_rest: bool) -> None:
+        """Store every minute that comes, even one that the cascade has had: it may not have been committed."""
+        was_whole = not self._cascade.needs_seed
+        is_next = minute.open_ms == self._cascade.next_ms
+        larger = self._cascade.close(minute)
+        completes = not (was_whole and is_next)
+        changes = [self._closed_bars(MINUTE, minute, _origin(by_rest), completes)]
+        changes += [self._closed_bars(interval, bar, Origin.AGGREGATED, False) for interval, bar in larger]
+        self._store(changes)
+        self._hub.tell(BarsPublished(self._contract.key, [IntervalBar(MINUTE, minute), *larger], closed=True))
+        self._has_changed = True
+
+    def _on_tick(self, monotonic_s: float) -> None:
+        if self._has_changed:
+            self._has_changed = False
+            partials = self._cascade.partials()
+            if partials:
+                self._store([PartialBars(self._contract.key, partials)])
+        next_ms = self._cascade.next_ms
+        if not self._cascade.needs_seed or next_ms is None:
+            return
+        if self._asked_seed_s is None or monotonic_s - self._asked_seed_s > ASK_SEED_AGAIN_S:
+            self._asked_seed_s = monotonic_s
+            self._backfill.tell(SeedWanted(self._contract, next_ms, self.me))
+
+    def _publish_progress(self) -> None:
+        partials = [partial for partial in self._cascade.partials() if partial.interval in self._watched]
+        if partials:
+            self._hub.tell(BarsPublished(self._contract.key, partials, closed=False))
+
+    def _closed_bars(self, interval: Interval, bar: Bar, origin: Origin, completes: bool) -> ClosedBars:
+        return ClosedBars(self._contract.key, interval, [bar], origin, completes=completes)
+
+    def _store(self, changes: Sequence[Change]) -> None:
+        self._writer.tell(Store(changes))
+
+
+def _origin(by_rest: bool) -> Origin:
+    return Origin.REST if by_rest else Origin.STREAM

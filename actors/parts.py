@@ -1,0 +1,190 @@
+"""Which actors there are, who knows whom, and who falls with whom."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+
+from actors.aggregator import Aggregator
+from actors.backfill import Backfill
+from actors.cell import Address
+from actors.directory import Directory
+from actors.feed import Feed
+from actors.feed_pool import FeedPool
+from actors.fetcher import Fetcher
+from actors.hub import Hub, HubBook
+from actors.messages import ChildSpec
+from actors.settings import Settings
+from actors.stream import SymbolStream
+from actors.writer import Writer
+from bars import Contract, ContractKey, Patience
+from exchange import Backoff, RestClient, StreamConnection, WeightBudget, market_stream_url, proxy_for
+from storage import BarStore, Reader
+
+FETCHERS = 4
+SECOND_BEATS = 4
+"""Streams are told the time once a second, and tell their aggregators."""
+
+StartOne = Callable[[ChildSpec], Address]
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """The ways out of the process; a test may put others in their place."""
+
+    open_store: Callable[[], BarStore]
+    open_reader: Callable[[], Reader]
+    open_client: Callable[[], RestClient]
+    open_connection: Callable[[], StreamConnection]
+    monotonic: Callable[[], float]
+    wall_ms: Callable[[], int]
+
+
+def outside(settings: Settings, monotonic: Callable[[], float], wall_ms: Callable[[], int]) -> Outside:
+    """The real ways out, as the settings say."""
+    url = market_stream_url(settings.ws_url)
+    rest_proxy = proxy_for(settings.rest_url, settings.proxy, os.environ)
+    stream_proxy = proxy_for(url, settings.proxy, os.environ)
+    return Outside(
+        open_store=lambda: BarStore.open(settings.database),
+        open_reader=lambda: Reader(settings.database),
+        open_client=lambda: RestClient(settings.rest_url, rest_proxy),
+        open_connection=lambda: StreamConnection.open(url, stream_proxy),
+        monotonic=monotonic,
+        wall_ms=wall_ms,
+    )
+
+
+def pair_names(key: ContractKey) -> tuple[str, str]:
+    """The names of a contract's stream and aggregator, in the order in which they stop."""
+    return f"stream {key.symbol}@{key.onboard_ms}", f"aggregator {key.symbol}@{key.onboard_ms}"
+
+
+def _is_of_a_pair(name: str) -> bool:
+    return name.startswith(("stream ", "aggregator "))
+
+
+class Parts:
+    """Makes the specifications of all actors. Sinks start first; sources stop first.
+
+    Who begins anew with whom: after a crash of the writer, whatever it had not committed is found missing by
+    the pairs, which go on from what is stored. A stream goes on from there when its aggregator crashed.
+    Backfill and the pool are told anew by the directory what there is, so it begins anew whenever they do.
+    """
+
+    def __init__(self, settings: Settings, random: Random, out: Outside, patience: Patience | None = None) -> None:
+        self._settings = settings
+        self._random = random
+        self._out = out
+        self._patience = patience or Patience()
+        self._addresses: dict[str, Address] = {}
+
+    def start(self, supervisor: Address, start: StartOne) -> Address:
+        """Start all but the pairs and the feeds, which the directory and the pool ask for; returns the hub."""
+        book = HubBook()
+        fetchers: list[Address] = []
+        out, settings = self._out, self._settings
+        hub = start(ChildSpec("hub", lambda: Hub(book), every_beats=0, stops_with=6))
+        writer = start(
+            ChildSpec(
+                "writer",
+                lambda: Writer(out.open_store, out.wall_ms, hub=hub, supervisor=supervisor),
+                own_thread=True,
+                stops_with=5,
+                takes_along=lambda name: _is_of_a_pair(name) or name in ("backfill", "directory"),
+            )
+        )
+        backfill = start(
+            ChildSpec(
+                "backfill",
+                lambda: Backfill(
+                    out.open_reader,
+                    WeightBudget(settings.weight_share),
+                    Backoff(self._random),
+                    settings.history,
+                    self._patience,
+                    writer=writer,
+                    supervisor=supervisor,
+                    fetchers=lambda: fetchers,
+                ),
+                own_thread=True,
+                stops_with=4,
+                takes_along=lambda name: name == "directory",
+            )
+        )
+        for number in range(FETCHERS):
+            fetchers.append(start(self._fetcher_spec(number, backfill, supervisor)))
+        pool = start(
+            ChildSpec(
+                "feeds",
+                lambda: FeedPool(lambda name: self._feed_spec(name, supervisor), self._random, supervisor=supervisor),
+                stops_with=1,
+                takes_along=lambda name: name == "directory" or name.startswith("feed "),
+            )
+        )
+        self._addresses = {"hub": hub, "writer": writer, "backfill": backfill, "feeds": pool}
+        self._addresses["directory"] = start(
+            ChildSpec(
+                "directory",
+                lambda: Directory(
+                    settings.symbols, supervisor=supervisor, backfill=backfill, feeds=pool, writer=writer
+                ),
+                stops_with=0,
+            )
+        )
+        return hub
+
+    def start_pair(self, contract: Contract, start: StartOne) -> Address:
+        """Start a contract's aggregator and stream; returns the stream."""
+        stream_name, aggregator_name = pair_names(contract.key)
+        known = self._addresses
+        aggregator = start(
+            ChildSpec(
+                aggregator_name,
+                lambda: Aggregator(contract, writer=known["writer"], hub=known["hub"], backfill=known["backfill"]),
+                every_beats=0,
+                stops_with=3,
+                takes_along=lambda name: name == stream_name,
+            )
+        )
+        return start(
+            ChildSpec(
+                stream_name,
+                lambda: SymbolStream(
+                    contract,
+                    self._patience,
+                    aggregator=aggregator,
+                    backfill=known["backfill"],
+                    hub=known["hub"],
+                    directory=known["directory"],
+                    complaints=known["feeds"],
+                ),
+                every_beats=SECOND_BEATS,
+                stops_with=2,
+            )
+        )
+
+    def _fetcher_spec(self, number: int, backfill: Address, supervisor: Address) -> ChildSpec:
+        return ChildSpec(
+            f"fetcher {number}",
+            lambda: Fetcher(self._out.open_client, self._out.monotonic, backfill=backfill, supervisor=supervisor),
+            own_thread=True,
+            every_beats=0,
+            stops_with=4,
+        )
+
+    def _feed_spec(self, name: str, supervisor: Address) -> ChildSpec:
+        return ChildSpec(
+            name,
+            lambda: Feed(
+                name,
+                self._out.open_connection,
+                self._out.monotonic,
+                pool=self._addresses["feeds"],
+                supervisor=supervisor,
+            ),
+            own_thread=True,
+            stops_with=1,
+        )

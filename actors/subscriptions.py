@@ -1,0 +1,106 @@
+"""What embedding programs receive, and how it reaches their callbacks."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import queue
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+
+from bars import Bar, ContractKey, Interval, Scale
+
+logger = logging.getLogger(__name__)
+
+WAITING_MAX = 10_000
+"""A callback that is this many bars behind is cut off."""
+
+
+@dataclass(frozen=True, slots=True)
+class BarView:
+    """One bar for people who calculate: times in UTC milliseconds, values as exact decimals."""
+
+    symbol: str
+    interval: str
+    open_time: int
+    close_time: int
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    close: Decimal
+    volume: Decimal
+    quote_volume: Decimal
+    trades: int
+    taker_buy_volume: Decimal
+    taker_buy_quote_volume: Decimal
+    closed: bool
+    origin: str
+    verified: bool
+
+
+def view_of(symbol: str, interval: Interval, bar: Bar, *, closed: bool, origin: str, verified: bool = False) -> BarView:
+    """A bar as embedding programs see it."""
+    scale: Scale = bar.scale
+    return BarView(
+        symbol,
+        interval.name,
+        bar.open_ms,
+        interval.close_ms(bar.open_ms),
+        Decimal(bar.open).scaleb(-scale.price),
+        Decimal(bar.high).scaleb(-scale.price),
+        Decimal(bar.low).scaleb(-scale.price),
+        Decimal(bar.close).scaleb(-scale.price),
+        Decimal(bar.volume).scaleb(-scale.volume),
+        Decimal(bar.quote_volume).scaleb(-scale.quote),
+        bar.trades,
+        Decimal(bar.taker_buy_volume).scaleb(-scale.volume),
+        Decimal(bar.taker_buy_quote_volume).scaleb(-scale.quote),
+        closed,
+        origin,
+        verified,
+    )
+
+
+class Subscription:
+    """Calls one callback, in a thread of its own, with one bar after the other.
+
+    A callback that raises is logged and counted in `errors`; it goes on with the next bar.
+    """
+
+    def __init__(self, callback: Callable[[BarView], object], name: str) -> None:
+        self.errors = 0
+        self._callback = callback
+        self._waiting: queue.Queue[BarView | None] = queue.Queue(WAITING_MAX)
+        self._is_ending = False
+        self._thread = threading.Thread(target=self._run, name=f"subscriber {name}", daemon=True)
+        self._thread.start()
+
+    def deliver(self, key: ContractKey, interval: Interval, bar: Bar, closed: bool) -> bool:
+        """Hand over one bar without waiting; False when the callback is too far behind."""
+        origin = "stream" if interval.name == "1m" else "aggregated"
+        try:
+            self._waiting.put_nowait(view_of(key.symbol, interval, bar, closed=closed, origin=origin))
+        except queue.Full:
+            return False
+        return True
+
+    def end(self) -> None:
+        """End after the callback that runs now; bars that wait are dropped."""
+        self._is_ending = True
+        with contextlib.suppress(queue.Full):  # then the thread looks at _is_ending after the next bar
+            self._waiting.put_nowait(None)
+
+    def join(self, timeout_s: float) -> None:
+        """Wait until the thread has ended, but at most `timeout_s`, and not in that thread itself."""
+        if threading.current_thread() is not self._thread:
+            self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        while (view := self._waiting.get()) is not None and not self._is_ending:
+            try:
+                self._callback(view)
+            except Exception:
+                self.errors += 1
+                logger.exception("a subscriber of %s %s failed (%d times)", view.symbol, view.interval, self.errors)
