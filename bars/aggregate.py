@@ -10,9 +10,38 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import reduce
+from itertools import groupby
 
-from bars.bar import Bar, checked
+from bars.bar import Bar, Scale, checked
 from bars.interval import Interval
+
+
+def aggregate(bars: Iterable[Bar], open_ms: int) -> Bar:
+    """One bar that opens at `open_ms` and covers all of `bars`, which are ascending and at least one.
+
+    Raises:
+        UnitsOverflow: a sum does not fit 63 bits.
+    """
+    bars = _of_one_scale(list(bars))
+    traded = [bar for bar in bars if not bar.is_empty]
+    if not traded:
+        return bars[-1]._replace(open_ms=open_ms)
+    _, _, highs, lows, _, volumes, quote_volumes, trades, taker_buys, taker_buy_quotes, _ = zip(*traded, strict=True)
+    return checked(
+        Bar(
+            open_ms,
+            traded[0].open,
+            max(highs),
+            min(lows),
+            traded[-1].close,
+            sum(volumes),
+            sum(quote_volumes),
+            sum(trades),
+            sum(taker_buys),
+            sum(taker_buy_quotes),
+            traded[0].scale,
+        )
+    )
 
 
 def combine(first: Bar, second: Bar) -> Bar:
@@ -23,37 +52,7 @@ def combine(first: Bar, second: Bar) -> Bar:
     Raises:
         UnitsOverflow: a sum does not fit 63 bits.
     """
-    if first.scale != second.scale:
-        scale = first.scale.widened(second.scale)
-        first, second = first.rescaled(scale), second.rescaled(scale)
-    if first.is_empty:
-        return second._replace(open_ms=first.open_ms)
-    if second.is_empty:
-        return first
-    return checked(
-        Bar(
-            first.open_ms,
-            first.open,
-            max(first.high, second.high),
-            min(first.low, second.low),
-            second.close,
-            first.volume + second.volume,
-            first.quote_volume + second.quote_volume,
-            first.trades + second.trades,
-            first.taker_buy_volume + second.taker_buy_volume,
-            first.taker_buy_quote_volume + second.taker_buy_quote_volume,
-            first.scale,
-        )
-    )
-
-
-def aggregate(bars: Iterable[Bar], open_ms: int) -> Bar:
-    """One bar that opens at `open_ms` and covers all of `bars`, which are ascending and at least one.
-
-    Raises:
-        UnitsOverflow: a sum does not fit 63 bits.
-    """
-    return reduce(combine, bars)._replace(open_ms=open_ms)
+    return aggregate((first, second), first.open_ms)
 
 
 def aggregate_all(bars: Iterable[Bar], interval: Interval) -> Iterator[Bar]:
@@ -61,15 +60,10 @@ def aggregate_all(bars: Iterable[Bar], interval: Interval) -> Iterator[Bar]:
 
     Whether a bucket's bars are all there is not looked at: that is known where the bars come from.
     """
-    bucket: Bar | None = None
-    end_ms = 0
-    for bar in bars:
-        if bucket is not None and bar.open_ms < end_ms:
-            bucket = combine(bucket, bar)
-            continue
-        if bucket is not None:
-            yield bucket
-        start_ms, end_ms = interval.floor(bar.open_ms), interval.next_open(bar.open_ms)
-        bucket = bar._replace(open_ms=start_ms)
-    if bucket is not None:
-        yield bucket
+    for open_ms, bucket in groupby(bars, lambda bar: interval.floor(bar.open_ms)):
+        yield aggregate(bucket, open_ms)
+
+
+def _of_one_scale(bars: list[Bar]) -> list[Bar]:
+    scale = reduce(Scale.widened, {bar.scale for bar in bars})
+    return [bar.rescaled(scale) for bar in bars] if any(bar.scale != scale for bar in bars) else bars

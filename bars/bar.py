@@ -81,13 +81,15 @@ def checked(bar: Bar) -> Bar:
     """The bar itself, if its fields agree with each other and fit.
 
     Raises:
-        InvalidBar: low above open or close, high below them, or taker volume above volume.
+        InvalidBar: low above open or close, high below them, taker volume above volume, or trades below 0.
         UnitsOverflow: a value does not fit 63 bits.
     """
     if not bar.low <= bar.open <= bar.high or not bar.low <= bar.close <= bar.high:
         raise InvalidBar(f"checking a bar: expected low <= open, close <= high, got {bar}")
     if bar.taker_buy_volume > bar.volume or bar.taker_buy_quote_volume > bar.quote_volume:
         raise InvalidBar(f"checking a bar: expected taker buy volume within volume, got {bar}")
-    if bar.high > UNITS_MAX or bar.quote_volume > UNITS_MAX or bar.volume > UNITS_MAX:
-        raise UnitsOverflow(max(bar.high, bar.quote_volume, bar.volume))
+    if bar.trades < 0:
+        raise InvalidBar(f"checking a bar: expected trades from 0, got {bar}")
+    if bar.high > UNITS_MAX or bar.quote_volume > UNITS_MAX or bar.volume > UNITS_MAX or bar.trades > UNITS_MAX:
+        raise UnitsOverflow(max(bar.high, bar.quote_volume, bar.volume, bar.trades))
     return bar

@@ -40,6 +40,11 @@ class Cascade:
         """Whether some bucket in progress lacks its beginning."""
         return not all(self._whole.values())
 
+    def begin_at(self, open_ms: int) -> None:
+        """Expect the minute that opens at `open_ms` first, unless some came before."""
+        if self.next_ms is None:
+            self._go_on_at(open_ms)
+
     def close(self, minute: Bar) -> list[IntervalBar]:
         """Take in the next closed minute; returns the larger bars that it completes, smallest first.
 
@@ -55,8 +60,7 @@ class Cascade:
         if not contiguous:
             self._recent.clear()
         self._recent.append(minute)
-        self.next_ms = minute.open_ms + MINUTE_MS
-        self._open = {open_ms: bar for open_ms, bar in self._open.items() if open_ms >= self.next_ms}
+        self._go_on_at(minute.open_ms + MINUTE_MS)
         return [done for interval in LARGER if (done := self._grow(interval, minute, contiguous))]
 
     def progress(self, minute: Bar) -> None:
@@ -82,14 +86,14 @@ class Cascade:
         The bars may be of any stored intervals. The minutes closed since `stop_ms` are added again.
         Returns False, and changes nothing, when some of those are no longer at hand: a newer seed is needed.
         """
-        if self.next_ms is None:
-            self.next_ms = stop_ms
+        next_ms = stop_ms if self.next_ms is None else self.next_ms
         replayed = [minute for minute in self._recent if minute.open_ms >= stop_ms]
-        if stop_ms > self.next_ms or stop_ms + len(replayed) * MINUTE_MS != self.next_ms:
+        if stop_ms + len(replayed) * MINUTE_MS != next_ms:
             return False
+        self._go_on_at(next_ms)
         held = [*bars, *replayed]
         for interval in LARGER:
-            start_ms = interval.floor(self.next_ms)
+            start_ms = interval.floor(next_ms)
             inside = [bar for bar in held if bar.open_ms >= start_ms]
             self._totals.pop(interval, None)
             if inside:
@@ -105,6 +109,10 @@ class Cascade:
     def seed_start_ms(self) -> int | None:
         """From when on a seed must reach; None while no minute has come."""
         return None if self.next_ms is None else WEEK.floor(self.next_ms)
+
+    def _go_on_at(self, next_ms: int) -> None:
+        self.next_ms = next_ms
+        self._open = {open_ms: bar for open_ms, bar in self._open.items() if open_ms >= next_ms}
 
     def _grow(self, interval: Interval, minute: Bar, contiguous: bool) -> IntervalBar | None:
         start_ms = interval.floor(minute.open_ms)
@@ -130,7 +138,7 @@ class Cascade:
             return None
         if start_ms >= next_ms:
             return aggregate(inside, start_ms)
-        total = self._totals.get(interval)
-        if total is None or total.open_ms != start_ms or not self._whole[interval]:
+        if not self._whole[interval]:
             return None
-        return aggregate([total, *inside], start_ms)
+        total = self._totals.get(interval)  # None where a seed said that nothing was before: a new contract
+        return aggregate([total, *inside] if total else inside, start_ms)

@@ -10,6 +10,8 @@ from bars.errors import InvalidDecimal, MoreDecimals, UnitsOverflow
 
 UNITS_MAX = 2**63 - 1
 """The largest count of units that a bar may hold: SQLite's integers are signed 64-bit."""
+TEXT_MAX = 40
+"""No value that fits is longer: 19 digits, a point, and as many zeros again."""
 
 
 def to_units(text: str, decimals: int) -> int:
@@ -19,12 +21,14 @@ def to_units(text: str, decimals: int) -> int:
     minute's volume as `0`, `0.0` or `0.0000` depending on the age of the file.
 
     Raises:
-        InvalidDecimal: not ASCII digits with at most one inner point (no sign, no exponent).
+        InvalidDecimal: not ASCII digits with at most one inner point (no sign, no exponent), or too long.
         MoreDecimals: the value needs more decimals than given.
     """
     whole, point, fraction = text.partition(".")
     digits = whole + fraction
     if not (digits.isascii() and digits.isdecimal()) or not whole or (point and not fraction):
+        raise InvalidDecimal(text)
+    if len(text) > TEXT_MAX:
         raise InvalidDecimal(text)
     if len(fraction) == decimals:
         return int(digits)

@@ -46,7 +46,7 @@ def subtract(spans: Iterable[Span], removed: Sequence[Span]) -> Iterator[Span]:
     for span in spans:
         start_ms = span.start_ms
         for hole in removed:
-            if hole.stop_ms <= start_ms or hole.start_ms >= span.stop_ms:
+            if hole.is_empty or hole.stop_ms <= start_ms or hole.start_ms >= span.stop_ms:
                 continue
             if hole.start_ms > start_ms:
                 yield Span(start_ms, hole.start_ms)
@@ -117,8 +117,8 @@ def tile(
             tiles.append(Tile(held, at_ms))
             at_ms = held.next_open(at_ms)
             continue
-        wanted = fitting[0]
-        nothing = absent(wanted, at_ms)
+        nothing = next((interval for interval in fitting if absent(interval, at_ms)), None)
+        wanted = nothing or fitting[0]
         stop_ms = wanted.next_open(at_ms)
         if nothing is None:
             if holes and holes[-1].interval is wanted and holes[-1].span.stop_ms == at_ms:

@@ -20,6 +20,10 @@ WEEK_MS = 7 * DAY_MS
 
 _FIRST_MONDAY_MS = 4 * DAY_MS  # 1970-01-05; the epoch itself was a Thursday
 _EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
+_ERA_DAYS = 146_097  # the calendar repeats every 400 years, so that `date` serves for every time whatever
+
+TIME_MAX_MS = 100_000_000_000_000
+"""In the year 5138. Anything later is no time in milliseconds but a mistake, or microseconds."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,6 +58,10 @@ class Interval:
         """The close time as the exchange writes it: the last millisecond of the bucket."""
         return self.next_open(open_ms) - 1
 
+    def is_bucket(self, open_ms: int, close_ms: int) -> bool:
+        """Whether a bucket runs from `open_ms` to `close_ms`, as the exchange writes both, from 1970 to 5138."""
+        return 0 <= open_ms <= TIME_MAX_MS and self.floor(open_ms) == open_ms and self.close_ms(open_ms) == close_ms
+
     def back(self, open_ms: int, count: int) -> int:
         """The open time of the bucket `count` buckets before the one that holds `open_ms`."""
         if self.is_calendar:
@@ -86,13 +94,15 @@ class Interval:
 
 
 def _month_number(time_ms: int) -> int:
-    day = date.fromordinal(_EPOCH_ORDINAL + time_ms // DAY_MS)
-    return 12 * day.year + day.month - 1
+    era, days = divmod(time_ms // DAY_MS, _ERA_DAYS)
+    day = date.fromordinal(_EPOCH_ORDINAL + days)
+    return 12 * (400 * era + day.year) + day.month - 1
 
 
 def _month_start_ms(time_ms: int, months_later: int) -> int:
     year, month = divmod(_month_number(time_ms) + months_later, 12)
-    return (date(year, month + 1, 1).toordinal() - _EPOCH_ORDINAL) * DAY_MS
+    era, years = divmod(year - 1970, 400)
+    return (era * _ERA_DAYS + date(1970 + years, month + 1, 1).toordinal() - _EPOCH_ORDINAL) * DAY_MS
 
 
 MINUTE = Interval("1m", MINUTE_MS)

@@ -107,16 +107,20 @@ class MinuteSequence:
         events: list[Event] = []
         if self.next_ms is None:
             self.next_ms = asked.start_ms
-        if bars and asked.start_ms <= self.next_ms < bars[0].open_ms:
-            self.next_ms = min([bars[0].open_ms, *self._held])
         for bar in bars:
             if bar.open_ms < self.next_ms:
                 events += self._late(bar, by_rest=True)
             elif bar.open_ms < self.end_ms:
-                self._held.setdefault(bar.open_ms, Closed(bar, by_rest=True))
-        if bars:
-            self._ask_not_before_ms = 0
-        return events + self._drained()
+                self._held[bar.open_ms] = Closed(bar, by_rest=True)
+        events += self._drained()
+        if not bars:
+            return events
+        last_ms = bars[-1].open_ms
+        while asked.start_ms <= self.next_ms < last_ms:
+            self.next_ms = min([last_ms, *self._held])
+            events += self._drained()
+        self._ask_not_before_ms = 0
+        return events
 
     def wanted(self, now_ms: int) -> Span | None:
         """The minutes to ask REST for, if any are due at `now_ms` of the exchange's clock.

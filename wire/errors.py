@@ -11,6 +11,9 @@ import msgspec
 
 NO_CODE = -1
 
+UNREADABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
+"""What decoding JSON from outside may raise: malformed or mistyped, no UTF-8, nested without end."""
+
 
 class ApiError(Exception):
     """A refusal in the exchange's form, to be answered with `status` and `body()`."""
@@ -62,6 +65,10 @@ def illegal_characters(name: str, legal: str) -> ApiError:
     return ApiError(-1100, f"Illegal characters found in parameter '{name}'; legal range is '{legal}'.")
 
 
+def duplicate_parameter(name: str) -> ApiError:
+    return ApiError(-1101, f"Duplicate values for parameter '{name}' detected.")
+
+
 def missing_parameter(name: str) -> ApiError:
     return ApiError(-1102, f"Mandatory parameter '{name}' was not sent, was empty/null, or malformed.")
 
@@ -87,6 +94,11 @@ def not_served(path: str) -> ApiError:
     return ApiError(-1020, f"This operation is not supported: Barkeep has no {path}.", status=404)
 
 
+def unavailable() -> ApiError:
+    """What the exchange says when it cannot answer just now; clients ask again."""
+    return ApiError(-1001, "Internal error; unable to process your request. Please try again.", status=503)
+
+
 def parse_error(body: bytes) -> tuple[int, str]:
     """Code and message of an error body; `NO_CODE` and the first of the text when it is no such body.
 
@@ -94,7 +106,7 @@ def parse_error(body: bytes) -> tuple[int, str]:
     """
     try:
         parsed = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         parsed = None
     if isinstance(parsed, dict) and isinstance(parsed.get("code"), int):
         return parsed["code"], str(parsed.get("msg", ""))

@@ -7,14 +7,14 @@ kinds are normal. Order differs between calls, and `serverTime` may be hours old
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
 from bars import Contract
+from wire.errors import UNREADABLE
 
 WEIGHT_LIMIT_DEFAULT = 2400
-MINUTE_INTERVALS = {"MINUTE": 1}
 
 
 class InvalidExchangeInfo(ValueError):
@@ -34,17 +34,21 @@ class ExchangeInfo(NamedTuple):
     frame: str
 
 
+_Time = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+_Decimals = Annotated[int, msgspec.Meta(ge=0, le=18)]
+
+
 class _Row(msgspec.Struct, gc=False):
     symbol: str
-    onboardDate: int  # noqa: N815
-    deliveryDate: int  # noqa: N815
+    onboardDate: _Time  # noqa: N815
+    deliveryDate: _Time  # noqa: N815
     contractType: str  # noqa: N815
     status: str
     pair: str
     baseAsset: str  # noqa: N815
     quoteAsset: str  # noqa: N815
-    pricePrecision: int  # noqa: N815
-    quantityPrecision: int  # noqa: N815
+    pricePrecision: _Decimals  # noqa: N815
+    quantityPrecision: _Decimals  # noqa: N815
 
 
 class _Body(msgspec.Struct, gc=False):
@@ -61,13 +65,13 @@ def parse_exchange_info(body: bytes) -> ExchangeInfo:
     try:
         parsed = msgspec.json.decode(body, type=_Body)
         frame = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise InvalidExchangeInfo(f"reading exchangeInfo: expected symbols, got {body!r:.120} ({error})") from None
     contracts, unreadable = [], []
     for raw in parsed.symbols:
         try:
             contracts.append(_contract(raw))
-        except msgspec.DecodeError:
+        except UNREADABLE:
             unreadable.append(bytes(raw)[:60].decode("utf-8", "replace"))
     frame["symbols"] = []
     return ExchangeInfo(
@@ -94,8 +98,8 @@ def _contract(raw: msgspec.Raw) -> Contract:
 
 def _weight_per_minute(rate_limits: Sequence[dict[str, Any]]) -> int:
     for limit in rate_limits:
-        if limit.get("rateLimitType") == "REQUEST_WEIGHT" and limit.get("interval") in MINUTE_INTERVALS:
+        if limit.get("rateLimitType") == "REQUEST_WEIGHT" and limit.get("interval") == "MINUTE":
             value, minutes = limit.get("limit"), limit.get("intervalNum", 1)
             if isinstance(value, int) and isinstance(minutes, int) and value > 0 and minutes > 0:
-                return value // minutes
+                return max(1, value // minutes)
     return WEIGHT_LIMIT_DEFAULT

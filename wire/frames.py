@@ -18,6 +18,8 @@ import msgspec
 
 from bars import Bar, InvalidBar, Scale, checked, to_text, to_units, volume_text
 from bars.interval import INTERVALS, Interval
+from wire.errors import UNREADABLE
+from wire.rows import widened
 
 
 class InvalidFrame(ValueError):
@@ -91,18 +93,24 @@ def decode_frame(payload: bytes | str) -> Frame:
     """
     try:
         frame = _decode_kline(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return _decode_other(payload)
     return frame if frame.data.e == "kline" else OtherFrame(frame.data.e)
 
 
 def _decode_other(payload: bytes | str) -> Frame:
     try:
-        frame = _decode_any(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        frame = _other(_decode_any(payload))
+    except UNREADABLE as error:
         raise InvalidFrame(payload, str(error)) from None
+    if frame is None:
+        raise InvalidFrame(payload, "no object, or a kline event with missing or mistyped fields")
+    return frame
+
+
+def _other(frame: Any) -> Frame | None:
     if not isinstance(frame, dict):
-        raise InvalidFrame(payload, "no object")
+        return None
     event = frame.get("data", frame)
     if isinstance(event, list) and event and isinstance(event[0], dict):
         event = event[0]
@@ -111,9 +119,7 @@ def _decode_other(payload: bytes | str) -> Frame:
     if "error" in frame or "code" in frame:  # documented flat, measured nested: both are met
         detail = frame.get("error", frame)
         return Answer(frame.get("id"), error=str(detail))
-    if "result" in frame:
-        return Answer(frame.get("id"), frame["result"])
-    raise InvalidFrame(payload, "a kline event with missing or mistyped fields")
+    return Answer(frame.get("id"), frame["result"]) if "result" in frame else None
 
 
 def bar_from_kline(kline: Kline, scale: Scale) -> Bar:
@@ -124,7 +130,7 @@ def bar_from_kline(kline: Kline, scale: Scale) -> Bar:
             a bar whose times are not those of a bucket of its interval.
     """
     interval = INTERVALS.get(kline.i)
-    if interval is None or interval.floor(kline.t) != kline.t or kline.T != interval.close_ms(kline.t):
+    if interval is None or not interval.is_bucket(kline.t, kline.T):
         raise InvalidBar(f"reading a kline: expected a bucket's times, got {kline.i!r:.20} {kline.t} to {kline.T}")
     price, volume, quote = scale
     return checked(
@@ -142,6 +148,27 @@ def bar_from_kline(kline: Kline, scale: Scale) -> Bar:
             scale,
         )
     )
+
+
+def bar_from_event(event: KlineEvent, scale: Scale) -> Bar:
+    """The bar that a kline event carries, in units of `scale`.
+
+    Raises:
+        BarError: as `bar_from_kline`; an event from before its bar's beginning, or a final from before its end.
+    """
+    kline = event.k
+    if kline.t > event.E or (kline.x and event.E <= kline.T):
+        raise InvalidBar(f"reading an event: expected a time after {kline.T if kline.x else kline.t}, got {event.E}")
+    return bar_from_kline(kline, scale)
+
+
+def scale_of_kline(kline: Kline, scale: Scale) -> Scale:
+    """`scale`, widened so that it holds every value of the kline.
+
+    Raises:
+        BarError: a value that is no decimal.
+    """
+    return widened(scale, (kline.o, kline.h, kline.l, kline.c), (kline.v, kline.V), (kline.q, kline.Q))
 
 
 def kline_event(

@@ -14,7 +14,7 @@ from bars import INTERVALS, Interval
 
 _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 _UPPER = str.maketrans(string.ascii_lowercase, string.ascii_uppercase)
-_CONTINUOUS_SUFFIXES = {"_perpetual": "PERPETUAL", "_tradifi_perpetual": "TRADIFI_PERPETUAL"}
+_CONTINUOUS_SUFFIXES = (("_tradifi_perpetual", "TRADIFI_PERPETUAL"), ("_perpetual", "PERPETUAL"))  # longest first
 
 
 class Stream(NamedTuple):
@@ -45,13 +45,13 @@ def parse_stream(name: str) -> Stream | None:
     subject, at, kind = name.partition("@")
     channel, _, interval_name = kind.partition("_")
     interval = INTERVALS.get(interval_name)
-    if not at or interval is None or lower(subject) != subject:
+    if not subject or not at or interval is None or lower(subject) != subject:
         return None
     if channel == "kline":
         return Stream(upper(subject), interval)
     if channel != "continuousKline":
         return None
-    for suffix in sorted(_CONTINUOUS_SUFFIXES, key=len, reverse=True):
-        if subject.endswith(suffix):
-            return Stream(upper(subject.removesuffix(suffix)), interval, _CONTINUOUS_SUFFIXES[suffix])
+    for suffix, contract_type in _CONTINUOUS_SUFFIXES:
+        if subject.endswith(suffix) and subject != suffix:
+            return Stream(upper(subject.removesuffix(suffix)), interval, contract_type)
     return None

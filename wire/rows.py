@@ -10,12 +10,14 @@ of an answer is usually still in progress.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
-from bars import Bar, InvalidBar, Interval, MoreDecimals, Scale, checked, to_text, to_units, volume_text
+from bars import Bar, Interval, InvalidBar, MoreDecimals, Scale, checked, to_text, to_units, volume_text
+from wire.errors import UNREADABLE
 
 FIELDS = (
     "open_time,open,high,low,close,volume,close_time,quote_volume,count,taker_buy_volume,taker_buy_quote_volume,ignore"
@@ -33,7 +35,7 @@ def decode_rows(body: bytes) -> Sequence[Sequence[Any]]:
     """
     try:
         return _decode_rows(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise InvalidBar(f"reading klines: expected an array of rows, got {body!r:.120} ({error})") from None
 
 
@@ -44,13 +46,9 @@ def bar_from_row(row: Sequence[Any], interval: Interval, scale: Scale) -> Bar:
         BarError: a value that is no decimal, is finer than `scale`, contradicts another, or does not fit;
             times that are not those of a bucket of `interval`.
     """
-    if len(row) < 11:
-        raise InvalidBar(f"reading a row: expected 12 fields, got {row!r:.200}")
-    try:
-        open_ms, close_ms, trades = int(row[0]), int(row[6]), int(row[8])
-    except (TypeError, ValueError):
-        raise InvalidBar(f"reading a row: expected whole numbers for times and trades, got {row!r:.200}") from None
-    if interval.floor(open_ms) != open_ms or close_ms != interval.close_ms(open_ms):
+    _require_fields(row)
+    open_ms, close_ms, trades = _whole_number(row, 0), _whole_number(row, 6), _whole_number(row, 8)
+    if not interval.is_bucket(open_ms, close_ms):
         raise InvalidBar(f"reading a row: expected a bucket of {interval}, got {open_ms} to {close_ms}")
     price, volume, quote = scale
     return checked(
@@ -74,8 +72,9 @@ def scale_of_row(row: Sequence[Any], scale: Scale) -> Scale:
     """`scale`, widened so that it holds every value of the row.
 
     Raises:
-        BarError: a value that is no decimal.
+        BarError: a value that is no decimal; fields missing.
     """
+    _require_fields(row)
     return widened(scale, row[1:5], (row[5], row[9]), (row[7], row[10]))
 
 
@@ -90,6 +89,20 @@ def widened(scale: Scale, prices: Sequence[str], volumes: Sequence[str], quotes:
         max(_decimals_needed(text, scale.volume) for text in volumes),
         max(_decimals_needed(text, scale.quote) for text in quotes),
     )
+
+
+def _require_fields(row: Sequence[Any]) -> None:
+    if len(row) < 11:
+        raise InvalidBar(f"reading a row: expected 12 fields, got {row!r:.200}")
+
+
+def _whole_number(row: Sequence[Any], index: int) -> int:
+    value = row[index]
+    if type(value) is int:
+        return value
+    if isinstance(value, str) and len(value) < 20 and value.isascii() and value.isdecimal():
+        return int(value)
+    raise InvalidBar(f"reading a row: expected a whole number as field {index}, got {row!r:.200}")
 
 
 def _decimals_needed(text: str, decimals: int) -> int:
@@ -112,7 +125,7 @@ def bars_from_rows(rows: Sequence[Sequence[Any]], interval: Interval, scale: Sca
         for row in rows:
             scale = scale_of_row(row, scale)
         bars = [bar_from_row(row, interval, scale) for row in rows]
-    for earlier, later in zip(bars, bars[1:], strict=False):
+    for earlier, later in itertools.pairwise(bars):
         if earlier.open_ms >= later.open_ms:
             raise InvalidBar(f"reading rows: expected ascending open times, got {earlier.open_ms}, {later.open_ms}")
     return bars

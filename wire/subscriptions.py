@@ -17,6 +17,8 @@ from typing import Any
 
 import msgspec
 
+from wire.errors import UNREADABLE
+
 NAMES_PER_MESSAGE = 200
 MESSAGES_PER_SECOND = 4
 STREAMS_PER_CONNECTION = 200
@@ -73,12 +75,14 @@ class Subscriber:
         return None
 
     def answered(self, request_id: Any) -> None:
-        """A request was answered; errors are the caller's to report."""
-        self._unanswered.discard(request_id)
+        """A request was answered; errors are the caller's to report. Ids that are not ours are ignored."""
+        if isinstance(request_id, int):
+            self._unanswered.discard(request_id)
 
     def proved(self, name: str) -> None:
         """A frame of this stream came."""
-        self._proved.add(name)
+        if name in self._wanted:
+            self._proved.add(name)
 
     def _request(self, method: str, names: list[str], now_s: float) -> str:
         if method == "SUBSCRIBE":
@@ -105,9 +109,11 @@ class Publisher:
     def on_request(self, text: str | bytes) -> str:
         """The answer to one message, as JSON. The id comes back whatever its type."""
         try:
-            request = msgspec.json.decode(text)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            return self._reply(msgspec.json.decode(text))
+        except UNREADABLE as error:
             return _json({"code": 3, "msg": f"Invalid JSON: {error}"})
+
+    def _reply(self, request: Any) -> str:
         if not isinstance(request, dict) or not isinstance(request.get("method"), str):
             return _json({"code": 2, "msg": "Invalid request: missing field `method`"})
         answer = self._answer(request["method"], request.get("params", []))

@@ -1,0 +1,149 @@
+"""The exchange's clock: made-up networks, real and accelerated time."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bars import ExchangeClock
+
+START_MS = 1_791_382_992_000
+
+
+def observed(clock: ExchangeClock, rate: float, seconds: float, per_second: int = 10, from_s: float = 0.0) -> None:
+    """Let the clock see an exchange that runs at `rate`, for a while, without delay."""
+    for step in range(int(seconds * per_second) + 1):
+        now_s = from_s + step / per_second
+        clock.observe(START_MS + round(now_s * 1_000 * rate), now_s)
+
+
+def test_it_knows_nothing_before_the_first_observation() -> None:
+    clock = ExchangeClock()
+    assert clock.now_ms(5.0) is None
+    assert clock.observed_ms is None
+
+
+def test_it_runs_on_between_observations() -> None:
+    clock = ExchangeClock()
+    clock.observe(START_MS, 100.0)
+    assert clock.now_ms(100.0) == START_MS
+    assert clock.now_ms(102.5) == START_MS + 2_500
+    assert clock.observed_ms == START_MS
+
+
+def test_a_moment_before_the_observation_is_no_earlier_time() -> None:
+    clock = ExchangeClock()
+    clock.observe(START_MS, 100.0)
+    assert clock.now_ms(99.0) == START_MS
+
+
+@pytest.mark.parametrize("rate", [1.0, 5.0, 60.0, 300.0])
+def test_it_finds_the_rate_of_an_accelerated_exchange_within_two_seconds(rate: float) -> None:
+    clock = ExchangeClock()
+    observed(clock, rate, seconds=2.0)
+    now_ms = clock.now_ms(2.5)
+    assert now_ms is not None
+    assert now_ms - START_MS == pytest.approx(2_500 * rate, rel=0.01)
+
+
+@pytest.mark.parametrize("delay_s", [0.1, 0.5, 0.87])
+def test_a_late_first_frame_does_not_make_it_run_ahead(delay_s: float) -> None:
+    clock = ExchangeClock()
+    clock.observe(START_MS - round(delay_s * 1_000), 0.0)
+    for step in range(1, 40):
+        clock.observe(START_MS + step * 250, step * 0.25)
+        ahead_ms = (clock.now_ms(step * 0.25 + 10) or 0) - (START_MS + step * 250 + 10_000)
+        assert ahead_ms <= 0
+        clock = _copied_without_estimate(clock)
+
+
+def _copied_without_estimate(clock: ExchangeClock) -> ExchangeClock:
+    """The clock before it was asked: `now_ms` keeps what it said, so a test that looks ahead would spoil it."""
+    clock.__dict__["_now_ms"] = 0
+    return clock
+
+
+@pytest.mark.parametrize("stall_s", [3.0, 8.0, 30.0, 3_600.0])
+def test_what_was_held_up_and_comes_all_at_once_does_not_make_it_race(stall_s: float) -> None:
+    clock = ExchangeClock()
+    observed(clock, 1.0, seconds=20)
+    end_s = 20 + stall_s
+    for step in range(100):  # the backlog, within a tenth of a second
+        clock.observe(START_MS + 20_001 + round(stall_s * 10 * step), end_s + step / 1_000)
+    observed(clock, 1.0, seconds=5, per_second=1, from_s=end_s + 0.2)
+    asked_s = end_s + 5.2 + 30
+    assert clock.now_ms(asked_s) == pytest.approx(START_MS + asked_s * 1_000, abs=1)
+
+
+@pytest.mark.parametrize("slept_s", [20, 3_600, 8 * 3_600])
+def test_a_machine_that_slept_does_not_make_it_race(slept_s: int) -> None:
+    clock = ExchangeClock()
+    observed(clock, 1.0, seconds=20)
+    for step in range(1, 4):  # its monotonic clock stood still meanwhile
+        at_s = 20 + 0.7 * step
+        exchange_ms = START_MS + round((at_s + slept_s) * 1_000)
+        clock.observe(exchange_ms, at_s)
+        assert clock.now_ms(at_s + 0.6) == exchange_ms + 600
+
+
+def test_it_stays_with_real_time_when_delays_vary() -> None:
+    clock = ExchangeClock()
+    delays_s = [0.05, 0.3, 0.1, 0.02, 0.25, 0.15]
+    for step in range(200):
+        sent_s = step * 0.5
+        clock.observe(START_MS + round(sent_s * 1_000), sent_s + delays_s[step % len(delays_s)])
+    asked_s = 99.5 + 10
+    assert clock.now_ms(asked_s) == pytest.approx(START_MS + asked_s * 1_000, abs=2_600)
+    assert (clock.now_ms(asked_s) or 0) <= START_MS + asked_s * 1_000
+
+
+def test_observations_out_of_order_do_not_move_it_back() -> None:
+    clock = ExchangeClock()
+    clock.observe(START_MS + 500, 1.0)
+    clock.observe(START_MS, 1.1)
+    assert clock.observed_ms == START_MS + 500
+    assert clock.now_ms(1.1) == START_MS + 600
+
+
+def test_an_estimate_that_was_given_is_never_taken_back() -> None:
+    clock = ExchangeClock()
+    clock.observe(START_MS, 0.0)
+    assert clock.now_ms(10.0) == START_MS + 10_000
+    clock.observe(START_MS + 1, 11.0)  # the exchange stood still
+    assert clock.now_ms(11.0) == START_MS + 10_000
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 10**6), st.floats(0, 1_000), st.floats(0, 1_000)),
+        max_size=60,
+    )
+)
+def test_whatever_it_sees_it_never_goes_back_nor_behind_what_the_exchange_named(
+    seen: list[tuple[int, float, float]],
+) -> None:
+    clock = ExchangeClock()
+    before_ms, named_ms = 0, 0
+    for exchange_ms, observed_s, asked_s in seen:
+        clock.observe(exchange_ms, observed_s)
+        named_ms = max(named_ms, exchange_ms)
+        now_ms = clock.now_ms(asked_s)
+        assert now_ms is not None
+        assert now_ms >= max(before_ms, named_ms)
+        assert clock.observed_ms == named_ms
+        before_ms = now_ms
+
+
+@given(st.sampled_from([1.0, 60.0]), st.lists(st.tuples(st.floats(0.01, 2.0), st.floats(0, 0.4)), min_size=1))
+def test_however_late_it_hears_it_is_not_ahead_of_the_exchange_by_more_than_the_tolerance(
+    rate: float, frames: list[tuple[float, float]]
+) -> None:
+    clock = ExchangeClock()
+    sent_s = heard_s = 0.0
+    for gap_s, delay_s in frames:
+        sent_s += gap_s
+        heard_s = max(heard_s, sent_s + delay_s)
+        clock.observe(START_MS + int(sent_s * 1_000 * rate), heard_s)
+        if rate == 1.0:
+            assert (clock.now_ms(heard_s) or 0) <= START_MS + heard_s * 1_000 + 1
