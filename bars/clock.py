@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from bars.interval import MINUTE_MS
+
 RATE_WINDOW_S = 10.0
 """Over how much real time, at most, the rate is measured."""
 ANCHOR_EVERY_S = 0.5
 """How often the rate is measured; also the least span to measure it over."""
 REAL_TIME_TOLERANCE = 0.2
 """A measured rate no higher above 1 is taken for delay that varies; no exchange is slower than real time."""
+LEAP_MS = 10 * MINUTE_MS
+"""A time this far ahead of the estimate must be named twice: one damaged frame is not to set the clock."""
 
 
 class _Observation(NamedTuple):
@@ -39,6 +43,7 @@ class ExchangeClock:
         self._measured = 1.0
         self._rate = 1.0
         self._now_ms = 0
+        self._doubted_ms: int | None = None
 
     @property
     def observed_ms(self) -> int | None:
@@ -47,6 +52,8 @@ class ExchangeClock:
 
     def observe(self, exchange_ms: int, monotonic_s: float) -> None:
         """Take in that the exchange named `exchange_ms` when the local monotonic clock showed `monotonic_s`."""
+        if self._is_doubtful(exchange_ms, monotonic_s):
+            return
         if self._latest is not None and exchange_ms <= self._latest.exchange_ms:
             return
         self._latest = _Observation(exchange_ms, monotonic_s)
@@ -57,10 +64,19 @@ class ExchangeClock:
         """The estimated time there; never goes back. None until something was observed."""
         if self._latest is None:
             return None
-        latest_ms, latest_s = self._latest
-        elapsed_ms = max(0.0, monotonic_s - latest_s) * 1_000 * self._rate
-        self._now_ms = max(self._now_ms, latest_ms + int(elapsed_ms))
+        self._now_ms = max(self._now_ms, self._estimate_ms(self._latest, monotonic_s))
         return self._now_ms
+
+    def _estimate_ms(self, latest: _Observation, monotonic_s: float) -> int:
+        return latest.exchange_ms + int(max(0.0, monotonic_s - latest.monotonic_s) * 1_000 * self._rate)
+
+    def _is_doubtful(self, exchange_ms: int, monotonic_s: float) -> bool:
+        """Whether it is a leap that the observation right before it does not confirm."""
+        if self._latest is None or exchange_ms - self._estimate_ms(self._latest, monotonic_s) <= LEAP_MS:
+            self._doubted_ms = None
+            return False
+        before_ms, self._doubted_ms = self._doubted_ms, exchange_ms
+        return before_ms is None or not 0 <= exchange_ms - before_ms <= LEAP_MS
 
     def _measure(self, at: _Observation) -> None:
         anchors = [anchor for anchor in self._anchors if at.monotonic_s - anchor.monotonic_s <= RATE_WINDOW_S]

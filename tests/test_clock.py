@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bars import ExchangeClock
+from bars.clock import LEAP_MS
 
 START_MS = 1_791_382_992_000
 
@@ -84,6 +85,7 @@ def test_a_machine_that_slept_does_not_make_it_race(slept_s: int) -> None:
         at_s = 20 + 0.7 * step
         exchange_ms = START_MS + round((at_s + slept_s) * 1_000)
         clock.observe(exchange_ms, at_s)
+        clock.observe(exchange_ms + 50, at_s + 0.05)
         assert clock.now_ms(at_s + 0.6) == exchange_ms + 600
 
 
@@ -116,7 +118,7 @@ def test_an_estimate_that_was_given_is_never_taken_back() -> None:
 
 @given(
     st.lists(
-        st.tuples(st.integers(0, 10**6), st.floats(0, 1_000), st.floats(0, 1_000)),
+        st.tuples(st.integers(0, LEAP_MS), st.floats(0, 1_000), st.floats(0, 1_000)),
         max_size=60,
     )
 )
@@ -147,3 +149,21 @@ def test_however_late_it_hears_it_is_not_ahead_of_the_exchange_by_more_than_the_
         clock.observe(START_MS + int(sent_s * 1_000 * rate), heard_s)
         if rate == 1.0:
             assert (clock.now_ms(heard_s) or 0) <= START_MS + heard_s * 1_000 + 1
+
+
+def test_a_single_time_far_ahead_is_not_believed() -> None:
+    clock = ExchangeClock()
+    clock.observe(START_MS, 0.0)
+    clock.observe(START_MS + 100 * LEAP_MS, 1.0)
+    clock.observe(START_MS + 2_000, 2.0)
+    clock.observe(START_MS + 50 * LEAP_MS, 3.0)
+    assert clock.observed_ms == START_MS + 2_000
+    assert clock.now_ms(4.0) == START_MS + 4_000
+
+
+def test_a_leap_that_is_named_twice_is_believed() -> None:
+    clock = ExchangeClock()
+    clock.observe(START_MS, 0.0)
+    clock.observe(START_MS + 100 * LEAP_MS, 1.0)
+    clock.observe(START_MS + 100 * LEAP_MS + 50, 1.05)
+    assert clock.observed_ms == START_MS + 100 * LEAP_MS + 50
