@@ -138,8 +138,10 @@ class SymbolStream(Actor):
         try:
             return bar_from_event(event, self._scale)
         except MoreDecimals:
-            self._scale = scale_of_kline(event.k, self._scale)
-            return bar_from_event(event, self._scale)
+            scale = scale_of_kline(event.k, self._scale)
+            bar = bar_from_event(event, scale)
+            self._scale = scale  # only now: junk is not to widen what all later bars are read in
+            return bar
 
     def _keep_early(self, event: KlineEvent) -> None:
         """Of the frames that come before the start is known, all finals and the newest other one count."""

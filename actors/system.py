@@ -9,8 +9,6 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from typing_extensions import Self
-
 from actors.cell import Address, Cell, Crash
 from actors.data_service import wall_clock_ms
 from actors.dispatcher import ThreadDispatcher
@@ -99,7 +97,7 @@ class BarSystem:
         for subscription in subscriptions.values():
             subscription.join(max(0.0, deadline_s - time.monotonic()))
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> BarSystem:  # noqa: PYI034 - Self came with Python 3.11
         self.start()
         return self
 
