@@ -75,10 +75,10 @@ class Status:
         unreachable_s = backfill.get("unreachable_since_s")
         if database.get("failing"):
             return f"the database cannot be written: {database['failing']}"
+        if unreachable_s is not None and (last_frame_s is None or now_s - unreachable_s > SILENCE_S):
+            return f"the exchange cannot be reached: {backfill.get('unreachable')}"
         if last_commit_s is None or now_s - last_commit_s > SILENCE_S:
             return "nothing has been committed yet" if last_commit_s is None else "no commit for more than 30 s"
-        if unreachable_s is not None and now_s - unreachable_s > SILENCE_S:
-            return f"the exchange cannot be reached: {backfill.get('unreachable')}"
         if last_frame_s is None or now_s - last_frame_s > SILENCE_S:
             return f"no feed delivers{'' if last_frame_s is None else ' for more than 30 s'}"
         return None
