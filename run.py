@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import errno
+import faulthandler
 import json
 import logging
 import os
@@ -239,8 +240,10 @@ class Stopping:
 
 @contextmanager
 def signals() -> Iterator[Stopping]:
-    """While the block runs, SIGINT and SIGTERM only take note."""
+    """While the block runs, SIGINT and SIGTERM only take note. SIGUSR1 prints what every thread is at."""
     stopping = Stopping()
+    if hasattr(signal, "SIGUSR1"):  # not on Windows
+        faulthandler.register(signal.SIGUSR1)
     previous = {number: signal.signal(number, stopping.on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield stopping

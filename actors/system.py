@@ -15,7 +15,7 @@ from actors.dispatcher import ThreadDispatcher
 from actors.messages import Beat, Begin, StopAll, Subscribe, Tick, Unsubscribe
 from actors.parts import Parts, outside
 from actors.settings import Settings
-from actors.status import Status
+from actors.status import SILENCE_S, Status
 from actors.subscriptions import BarView, Subscription, view_of
 from actors.supervisor import BEAT_S, Supervisor, Wiring
 from actors.threads import RealThreads
@@ -53,6 +53,7 @@ class BarSystem:
         self._subscriptions: dict[object, Subscription] = {}
         self._status: dict[str, Any] = {"state": "stopped"}
         self._clock: tuple[int, float] | None = None
+        self._published_s: float | None = None
         self._failure: str | None = None
         self._failed = threading.Event()
         self._run: _Run | None = None
@@ -72,7 +73,7 @@ class BarSystem:
         BarStore.open(path).close()
         self._reader = Reader(path)
         self._failed.clear()
-        self._failure = None
+        self._failure = self._published_s = None
         self._run = _Run(self)
         self._run.start()
 
@@ -200,7 +201,14 @@ class BarSystem:
         """Why the system is not healthy; None when it is."""
         if self._failure is not None:
             return self._failure
-        return self._status.get("reason", "starting") if self._run is not None else "stopped"
+        if self._run is None:
+            return "stopped"
+        if self._published_s is None:
+            return "starting"
+        if time.monotonic() - self._published_s > SILENCE_S:
+            return "the supervisor has not been heard of for more than 30 s"
+        reason: str | None = self._status["reason"]
+        return reason
 
     def now_ms(self) -> int | None:
         """The exchange's time, estimated; None before the exchange has named any."""
@@ -216,6 +224,7 @@ class BarSystem:
 
     def _publish(self, status: dict[str, Any], tick: Tick) -> None:
         self._status = status
+        self._published_s = tick.monotonic_s
         if tick.now_ms is not None:
             self._clock = (tick.now_ms, tick.monotonic_s)
 
