@@ -34,7 +34,7 @@ class Patience:
     settle_ms: int = 10 * SECOND_MS
     ask_again_ms: int = 15 * SECOND_MS
     hold_ms: int = 600 * SECOND_MS
-    """After this long without the missing minutes, those behind them are passed on without them."""
+    """So long after the missing minutes were first asked for, those behind them are passed on without them."""
 
 
 class Closed(NamedTuple):
@@ -79,6 +79,7 @@ class MinuteSequence:
         self._newest: Bar | None = None
         self._newest_event_ms = 0
         self._ask_not_before_ms = 0
+        self._asked_first: tuple[int, int] | None = None
 
     @property
     def is_finished(self) -> bool:
@@ -134,11 +135,16 @@ class MinuteSequence:
         if stop_ms <= self.next_ms or now_ms < self._ask_not_before_ms:
             return None
         self._ask_not_before_ms = now_ms + self._patience.ask_again_ms
+        if self._asked_first is None or self._asked_first[0] != self.next_ms:
+            self._asked_first = self.next_ms, now_ms
         return Span(self.next_ms, stop_ms)
 
     def give_up(self, now_ms: int) -> tuple[Span | None, list[Event]]:
         """Pass on what waits behind minutes that did not come for too long; returns the hole left behind."""
-        if not self._held or self.next_ms is None or now_ms - self.next_ms < self._patience.hold_ms:
+        if not self._held or self._asked_first is None or self.next_ms is None:
+            return None, []
+        asked_for_ms, asked_ms = self._asked_first
+        if asked_for_ms != self.next_ms or now_ms - asked_ms < self._patience.hold_ms:
             return None, []
         hole = Span(self.next_ms, min(self._held))
         self.next_ms = hole.stop_ms

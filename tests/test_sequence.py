@@ -263,8 +263,11 @@ def test_giving_up_leaves_the_hole_named_and_passes_the_rest_on() -> None:
     bars, sequence = truth(5), MinuteSequence(at(0))
     sequence.on_frame(bars[2], True, at(3))
     sequence.on_frame(bars[3], True, at(4))
-    assert sequence.give_up(at(0) + 599_999) == (None, [])
-    hole, events = sequence.give_up(at(0) + 600_000)
+    assert sequence.give_up(at(0) + FAR_MS) == (None, []), "nobody has asked for them yet"
+    asked_ms = at(3)
+    assert sequence.wanted(asked_ms) == Span(at(0), at(2))
+    assert sequence.give_up(asked_ms + 599_999) == (None, [])
+    hole, events = sequence.give_up(asked_ms + 600_000)
     assert hole == Span(at(0), at(2))
     assert closed(events) == bars[2:4]
     assert sequence.give_up(at(0) + FAR_MS) == (None, [])
