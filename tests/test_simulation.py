@@ -51,3 +51,17 @@ def test_after_trouble_every_stored_bar_is_the_exchanges_own_and_none_is_missing
     assert system.differences() == [], f"seed {seed}"
     assert system.intervals() == set(STORED)
     assert system.behind_ms() < 3 * 60_000
+
+
+@pytest.mark.parametrize("hours", [0.2, 1.5, 5.0])
+def test_what_was_missed_since_the_last_run_is_filled(hours: float, tmp_path: Path) -> None:
+    system = _system(7, tmp_path)
+    system.run(10 * MINUTES)
+    system.stop()
+    exchange = system.exchange
+    exchange.advance(exchange.now_ms + round(hours * 3_600_000))
+    again = VirtualSystem(exchange, tmp_path / "bars.db", 8)
+    again.run(20 * MINUTES)
+    again.stop()
+    assert again.differences() == []
+    assert again.behind_ms() < 3 * 60_000
