@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -37,7 +38,7 @@ from bars.coverage import absences
 from bars.gaps import pages
 from bars.history import Depth
 from bars.interval import HOUR_MS
-from exchange import Backoff, Charge, ExchangeError, Refused, WeightBudget
+from exchange import Backoff, Banned, Charge, ExchangeError, InvalidAnswer, Refused, WeightBudget
 from storage import ClosedBars, ContractsSeen, Origin, Reader
 from wire.requests import CATCH_UP_BARS, PAGE_BARS
 
@@ -45,9 +46,13 @@ logger = logging.getLogger(__name__)
 
 RESUME_WITHIN_MS = CATCH_UP_BARS * MINUTE_MS
 """A stream goes on where its stored minutes end if one request of weight 1 brings what lies between."""
+LOOK_SOON_MS = 10 * MINUTE_MS
 LOOK_AGAIN_MS = HOUR_MS
+"""A contract's history is looked at soon after its start, when live bars have joined on, and every hour then."""
 ATTEMPTS_MAX = 5
 COMPLAIN_EVERY_S = 60.0
+WITHOUT_A_CLOCK_S = 120.0
+"""A ban is waited out on the exchange's clock; so long when that is not known yet. Bans start at two minutes."""
 ASK_TIME_EVERY_S = 1.0
 REPORT_EVERY_S = 1.0
 
@@ -84,11 +89,11 @@ class Backfill(Actor):
         self._in_flight: dict[str, tuple[Job, Charge]] = {}
         self._live_gaps: set[ContractKey] = set()
         self._unproved: list[PageJob] = []
-        self._planned_ms: dict[ContractKey, int] = {}
+        self._next_look_ms: dict[ContractKey, int] = {}
         self._open_plans: dict[ContractKey, set[Plan]] = {}
         self._now_ms: int | None = None
         self._observed_ms: int | None = None
-        self._now_s = 0.0
+        self._now_s = -math.inf  # until the first tick nothing is asked
         self._hold_off_s = 0.0
         self._asked_time_s = 0.0
         self._reported_s = 0.0
@@ -162,15 +167,17 @@ class Backfill(Actor):
         return inner[0].start_ms if inner else recent.stop_ms
 
     def _keep_history(self, contract: Contract) -> None:
-        """Plan what is missing; again every hour, for what may have been left behind."""
+        """Plan what is missing; again from time to time, for what may have been left behind."""
         now_ms = self._observed_ms or 0
-        planned_ms = self._planned_ms.get(contract.key)
-        if planned_ms is not None and now_ms - planned_ms < LOOK_AGAIN_MS:
+        if contract.onboard_ms > now_ms:
+            return  # the directory tells again, once it is launched
+        look_ms = self._next_look_ms.get(contract.key)
+        if look_ms is not None and now_ms < look_ms:
             return
         if self._open_plans.get(contract.key):
             return
-        arrival = len(self._planned_ms)
-        self._planned_ms[contract.key] = now_ms
+        arrival = len(self._next_look_ms)
+        self._next_look_ms[contract.key] = now_ms + (LOOK_SOON_MS if look_ms is None else LOOK_AGAIN_MS)
         for plan in plans_for(contract, self._depths, arrival):
             self._open_plans.setdefault(contract.key, set()).add(plan)
             if plan.rank < 1_000_000 and plan.priority is Priority.SCREEN:
@@ -180,7 +187,7 @@ class Backfill(Actor):
     # --- what is spent
 
     def _dispatch(self) -> None:
-        while self._idle and self._now_s >= self._hold_off_s:
+        while self._idle and self._hold_off_s <= self._now_s:
             job = self._next_job()
             if job is None:
                 return
@@ -315,7 +322,7 @@ class Backfill(Actor):
         if charge is None:
             return
         self._budget.failed(charge, error, self._now_ms)
-        if error.retryable:
+        if not isinstance(error, Refused):
             self._hold_off(error)
         if isinstance(job, TimeJob):
             for info in self._queue.take_infos():
@@ -330,7 +337,7 @@ class Backfill(Actor):
             if job.plan is not None:
                 self._finish(job.plan)
         else:
-            self._queue.push(replace(job, attempts=job.attempts + (not error.retryable)))
+            self._queue.push(replace(job, attempts=job.attempts + isinstance(error, InvalidAnswer)))
 
     def _info_failed(self, job: InfoJob, error: ExchangeError) -> None:
         stored = [record.contract for record in self._reader.contracts()]
@@ -340,6 +347,8 @@ class Backfill(Actor):
         """After a failure nothing is asked for a while; limits and bans the budget waits out by itself."""
         backoff_s = self._backoff.failed(self._now_s)
         delay_s = backoff_s if error.retry_after_s is None else error.retry_after_s
+        if self._now_ms is None and isinstance(error, Banned):
+            delay_s = max(delay_s, WITHOUT_A_CLOCK_S)
         self._hold_off_s = max(self._hold_off_s, self._now_s + delay_s)
         if self._unreachable_since_s is None:
             self._unreachable_since_s = self._now_s
