@@ -1,0 +1,215 @@
+"""What one contract's minutes become on their way to the writer and the hub."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from actors.aggregator import ASK_SEED_AGAIN_S, Aggregator
+from actors.messages import (
+    BarsPublished,
+    ContractChanged,
+    MinuteClosed,
+    MinuteProgressed,
+    MinuteRevised,
+    MinutesFrom,
+    PairMemberStarted,
+    Seeded,
+    SeedWanted,
+    Store,
+    Tick,
+    Watched,
+)
+from bars import FIVE_MINUTES, LARGER, MINUTE, MINUTE_MS, STORED, Bar, aggregate
+from storage import Change, ClosedBars, ContractsSeen, Origin, PartialBars
+from tests.support.actors import Stage
+from tests.support.market import MONDAY_MS, a_bar, a_contract
+
+CONTRACT = a_contract()
+KEY = CONTRACT.key
+
+
+def minute(number: int) -> Bar:
+    return a_bar(MONDAY_MS + number * MINUTE_MS)
+
+
+class World:
+    def __init__(self) -> None:
+        self.stage = Stage()
+        self.writer = self.stage.recorder("writer")
+        self.hub = self.stage.recorder("hub")
+        self.backfill = self.stage.recorder("backfill")
+        self.now_s = 1_000.0
+        self.cell = self.stage.play(
+            "aggregator",
+            lambda: Aggregator(
+                CONTRACT, writer=self.writer.address, hub=self.hub.address, backfill=self.backfill.address
+            ),
+        )
+        self.stage.settle()
+
+    def tell(self, *messages: object) -> None:
+        for message in messages:
+            self.cell.address.tell(message)
+        self.stage.settle()
+
+    def tick(self, later_s: float = 1.0) -> None:
+        self.now_s += later_s
+        self.tell(Tick(None, None, self.now_s))
+
+    def stored(self) -> list[Change]:
+        """What was stored since the last time."""
+        return [change for message in self.writer.taken() for change in message.changes]
+
+    def published(self) -> list[BarsPublished]:
+        return [message for message in self.hub.taken() if isinstance(message, BarsPublished)]
+
+
+def closed(first: int, count: int = 1, by_rest: bool = False) -> list[MinuteClosed]:
+    return [MinuteClosed(minute(number), by_rest) for number in range(first, first + count)]
+
+
+def test_it_makes_itself_and_its_contract_known_first() -> None:
+    world = World()
+    assert world.stored() == [ContractsSeen([CONTRACT])]
+    assert world.hub.told == [PairMemberStarted(KEY, world.cell.address)]
+
+
+def test_closed_minutes_and_the_larger_bars_they_complete_go_out_at_once() -> None:
+    world = World()
+    world.tell(MinutesFrom(MONDAY_MS), *closed(0, 4))
+    world.stored()
+    world.published()
+    world.tell(*closed(4))
+    five = aggregate([minute(number) for number in range(5)], MONDAY_MS)
+    assert world.stored() == [
+        ClosedBars(KEY, MINUTE, [minute(4)], Origin.STREAM, completes=False),
+        ClosedBars(KEY, FIVE_MINUTES, [five], Origin.AGGREGATED, completes=False),
+    ]
+    (published,) = world.published()
+    assert published == BarsPublished(KEY, [(MINUTE, minute(4)), (FIVE_MINUTES, five)], closed=True)  # type: ignore[list-item]
+
+
+def test_minutes_that_rest_closed_say_so() -> None:
+    world = World()
+    world.stored()
+    world.tell(MinutesFrom(MONDAY_MS), *closed(0, by_rest=True))
+    (change,) = world.stored()
+    assert isinstance(change, ClosedBars)
+    assert change.origin is Origin.REST
+
+
+def test_a_minute_that_came_before_is_stored_again_since_it_may_not_have_been_committed() -> None:
+    world = World()
+    world.tell(MinutesFrom(MONDAY_MS), *closed(0, 3))
+    world.stored()
+    world.tell(*closed(1))
+    assert world.stored() == [ClosedBars(KEY, MINUTE, [minute(1)], Origin.STREAM, completes=True)]
+
+
+def test_while_beginnings_are_missing_the_disk_completes_the_larger_bars() -> None:
+    world = World()
+    world.stored()
+    world.tell(MinutesFrom(MONDAY_MS + MINUTE_MS), *closed(1, 4))
+    changes = world.stored()
+    assert [(change.interval, change.completes) for change in changes if isinstance(change, ClosedBars)] == [
+        (MINUTE, True)
+    ] * 4
+
+
+def test_a_partial_minute_costs_nothing_until_the_tick_which_stores_the_newest_of_all_intervals_once() -> None:
+    world = World()
+    world.tell(MinutesFrom(MONDAY_MS), *closed(0))
+    world.stored()
+    for trades in (1, 2, 3):
+        world.tell(MinuteProgressed(minute(1)._replace(trades=trades), 0))
+    assert world.stored() == []
+    world.tick()
+    (change,) = world.stored()
+    assert isinstance(change, PartialBars)
+    assert [bar.interval for bar in change.bars] == list(STORED)
+    assert [bar.bar.trades for bar in change.bars] == [3] + [minute(0).trades + 3] * 5
+    world.tick()
+    assert world.stored() == []
+
+
+def test_partial_bars_are_published_only_of_watched_intervals_and_with_every_event() -> None:
+    world = World()
+    world.tell(MinutesFrom(MONDAY_MS))
+    world.tell(MinuteProgressed(minute(0), 0))
+    assert world.published() == []
+    world.tell(Watched(frozenset({FIVE_MINUTES})), MinuteProgressed(minute(0), 0), MinuteProgressed(minute(0), 1))
+    published = world.published()
+    assert [[bar.interval for bar in message.bars] for message in published] == [[FIVE_MINUTES]] * 2
+    assert not any(message.closed for message in published)
+
+
+def test_what_bars_in_progress_begin_from_is_asked_for_until_it_comes() -> None:
+    world = World()
+    start_ms = MONDAY_MS + 7 * MINUTE_MS
+    world.tick()
+    assert world.backfill.told == []  # where its minutes begin is not known yet
+    world.tell(MinutesFrom(start_ms))
+    world.tick()
+    world.tick()
+    wanted = SeedWanted(CONTRACT, start_ms, world.cell.address)
+    assert world.backfill.taken() == [wanted]
+    world.tell(*closed(7))
+    world.tick(ASK_SEED_AGAIN_S)
+    assert world.backfill.taken() == [replace(wanted, stop_ms=start_ms + MINUTE_MS)]
+    world.tell(Seeded([minute(number) for number in range(7)], start_ms))
+    world.tell(MinuteProgressed(minute(8), 0))
+    world.stored()
+    world.tick(100)
+    assert world.backfill.told == []
+    (change,) = world.stored()
+    assert isinstance(change, PartialBars)
+    assert [bar.interval for bar in change.bars] == list(STORED)
+
+
+def test_a_seed_that_came_too_late_is_asked_for_again_at_the_next_tick() -> None:
+    world = World()
+    world.tell(MinutesFrom(MONDAY_MS + MINUTE_MS), *closed(1))
+    world.tick()
+    assert len(world.backfill.taken()) == 1
+    world.tell(*closed(9))  # after a hole
+    world.tell(Seeded([minute(0)], MONDAY_MS + MINUTE_MS))
+    world.tick()
+    assert [message.stop_ms for message in world.backfill.taken()] == [MONDAY_MS + 10 * MINUTE_MS]
+
+
+def test_a_revised_minute_is_stored_and_the_bars_in_progress_begin_anew() -> None:
+    world = World()
+    world.tell(MinutesFrom(MONDAY_MS), *closed(0, 3))
+    world.tick()
+    world.stored()
+    world.backfill.taken()
+    revised = minute(1)._replace(trades=99)
+    world.tell(MinuteRevised(revised, by_rest=True))
+    assert world.stored() == [ClosedBars(KEY, MINUTE, [revised], Origin.REST, completes=True)]
+    world.tick()
+    assert [type(message) for message in world.backfill.told] == [SeedWanted]
+
+
+def test_a_changed_contract_is_the_one_that_is_asked_for() -> None:
+    world = World()
+    finer = replace(CONTRACT, quantity_decimals=5)
+    world.tell(MinutesFrom(MONDAY_MS + MINUTE_MS), ContractChanged(finer))
+    world.tick()
+    assert [message.contract for message in world.backfill.told] == [finer]
+
+
+def test_all_larger_intervals_are_completed_by_the_last_minute_of_a_week() -> None:
+    world = World()
+    world.tell(MinutesFrom(MONDAY_MS))
+    world.stored()
+    bars = dict.fromkeys(LARGER, 0)
+    for number in range(7 * 24 * 60):
+        world.cell.address.tell(closed(number)[0])
+        if number % 1_000 == 0:
+            world.stage.settle()
+    world.stage.settle()
+    for message in world.writer.of(Store):
+        for change in message.changes:
+            if isinstance(change, ClosedBars) and change.interval is not MINUTE:
+                bars[change.interval] += 1
+    assert list(bars.values()) == [7 * 288, 7 * 48, 7 * 6, 7, 1]

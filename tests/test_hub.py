@@ -1,0 +1,186 @@
+"""Who hears of which bars, in what order, and what becomes of a subscriber that cannot keep up."""
+
+from __future__ import annotations
+
+import pytest
+
+from actors.hub import Hub, HubBook
+from actors.messages import BarsPublished, PairMemberStarted, Subscribe, Unsubscribe, Watched
+from bars import FIVE_MINUTES, MINUTE, MINUTE_MS, STORED, Bar, ContractKey, Interval, IntervalBar
+from tests.support.actors import Fall, Heard, Kill, Stage
+from tests.support.market import MONDAY_MS, a_bar
+
+BTC, ETH = ContractKey("BTCUSDT", 1), ContractKey("ETHUSDT", 2)
+
+
+class Listener:
+    """Keeps what is delivered, as long as it can."""
+
+    def __init__(self, patience: int = 1_000) -> None:
+        self.heard: list[tuple[str, str, int, bool]] = []
+        self.patience = patience
+
+    def deliver(self, key: ContractKey, interval: Interval, bar: Bar, closed: bool) -> bool:
+        if len(self.heard) == self.patience:
+            return False
+        self.heard.append((key.symbol, interval.name, (bar.open_ms - MONDAY_MS) // MINUTE_MS, closed))
+        return True
+
+
+class World:
+    def __init__(self) -> None:
+        self.stage = Stage()
+        book = HubBook()
+        self.cell = self.stage.play("hub", lambda: Hub(book))
+        self.aggregators: dict[ContractKey, Heard] = {}
+
+    def tell(self, message: object) -> None:
+        self.cell.address.tell(message)
+        self.stage.settle()
+
+    def start(self, *keys: ContractKey) -> None:
+        for key in keys:
+            heard = self.aggregators.setdefault(key, self.stage.recorder(f"aggregator {key.symbol}"))
+            self.tell(PairMemberStarted(key, heard.address))
+
+    def watched(self, key: ContractKey) -> set[Interval]:
+        """What the aggregator was last told."""
+        last: Watched = self.aggregators[key].of(Watched)[-1]
+        return set(last.intervals)
+
+    def subscribe(
+        self, token: object, symbol: str | None = None, interval: Interval | None = None, patience: int = 1_000
+    ) -> Listener:
+        listener = Listener(patience)
+        self.tell(Subscribe(token, listener.deliver, symbol, interval))
+        return listener
+
+    def publish(self, minute: int, closed: bool = False, key: ContractKey = BTC, interval: Interval = MINUTE) -> None:
+        bar = IntervalBar(interval, a_bar(MONDAY_MS + minute * MINUTE_MS))
+        self.tell(BarsPublished(key, [bar], closed))
+
+
+def test_each_hears_what_he_asked_for() -> None:
+    world = World()
+    everything = world.subscribe("everything")
+    one = world.subscribe("one", "BTCUSDT", FIVE_MINUTES)
+    minutes = world.subscribe("minutes", None, MINUTE)
+    world.publish(0)
+    world.publish(0, interval=FIVE_MINUTES)
+    world.publish(0, key=ETH, interval=FIVE_MINUTES, closed=True)
+    assert everything.heard == [
+        ("BTCUSDT", "1m", 0, False),
+        ("BTCUSDT", "5m", 0, False),
+        ("ETHUSDT", "5m", 0, True),
+    ]
+    assert one.heard == [("BTCUSDT", "5m", 0, False)]
+    assert minutes.heard == [("BTCUSDT", "1m", 0, False)]
+
+
+def test_after_a_final_nothing_of_that_bar_or_an_older_one_of_its_series_goes_out() -> None:
+    world = World()
+    listener = world.subscribe("one")
+    world.publish(1)
+    world.publish(1, closed=True)
+    for minute, closed in ((1, False), (1, True), (0, True), (0, False)):
+        world.publish(minute, closed)
+    world.publish(0, closed=True, interval=FIVE_MINUTES)
+    world.publish(0, closed=True, key=ETH)
+    world.publish(2)
+    world.publish(2, closed=True)
+    assert listener.heard == [
+        ("BTCUSDT", "1m", 1, False),
+        ("BTCUSDT", "1m", 1, True),
+        ("BTCUSDT", "5m", 0, True),
+        ("ETHUSDT", "1m", 0, True),
+        ("BTCUSDT", "1m", 2, False),
+        ("BTCUSDT", "1m", 2, True),
+    ]
+
+
+def test_one_who_cannot_keep_up_is_cut_off_and_the_others_hear_on(caplog: pytest.LogCaptureFixture) -> None:
+    world = World()
+    world.start(BTC)
+    slow, quick = world.subscribe("slow", patience=2), world.subscribe("quick", interval=MINUTE)
+    for minute in range(4):
+        world.publish(minute, closed=True)
+    slow.patience = 1_000
+    world.publish(4, closed=True)
+    assert len(slow.heard) == 2
+    assert len(quick.heard) == 5
+    assert [record.message for record in caplog.records] == [
+        "a subscriber of BTCUSDT 1m could not keep up and is cut off"
+    ]
+    assert world.watched(BTC) == {MINUTE}
+
+
+def test_one_who_raises_is_cut_off_and_is_no_crash_of_the_hub(caplog: pytest.LogCaptureFixture) -> None:
+    def broken(key: ContractKey, interval: Interval, bar: Bar, closed: bool) -> bool:  # noqa: ARG001
+        raise Fall("the loop is closed")
+
+    world = World()
+    world.tell(Subscribe("broken", broken, None, None))
+    other = world.subscribe("other")
+    world.publish(0)
+    world.publish(1)
+    assert len(other.heard) == 2
+    assert world.stage.crashes == []
+    assert caplog.text.count("Fall: the loop is closed") == 1
+
+
+def test_aggregators_are_told_which_intervals_are_listened_to() -> None:
+    world = World()
+    world.start(BTC, ETH)
+    assert (world.watched(BTC), world.watched(ETH)) == (set(), set())
+    world.subscribe("five", "BTCUSDT", FIVE_MINUTES)
+    assert (world.watched(BTC), world.watched(ETH)) == ({FIVE_MINUTES}, set())
+    world.subscribe("minutes", None, MINUTE)
+    assert (world.watched(BTC), world.watched(ETH)) == ({FIVE_MINUTES, MINUTE}, {MINUTE})
+    world.subscribe("all of one", "ETHUSDT")
+    assert world.watched(ETH) == set(STORED)
+    for token in ("five", "minutes", "all of one", "never subscribed"):
+        world.tell(Unsubscribe(token))
+    assert (world.watched(BTC), world.watched(ETH)) == (set(), set())
+
+
+def test_an_aggregator_that_starts_later_or_anew_is_told_at_once() -> None:
+    world = World()
+    world.subscribe("five", "BTCUSDT", FIVE_MINUTES)
+    world.start(BTC)
+    assert world.watched(BTC) == {FIVE_MINUTES}
+    world.aggregators[BTC].taken()
+    world.start(BTC)
+    assert world.watched(BTC) == {FIVE_MINUTES}
+
+
+def test_stream_and_aggregator_of_a_contract_are_both_told() -> None:
+    world = World()
+    members = [world.stage.recorder("stream BTCUSDT"), world.stage.recorder("aggregator BTCUSDT")]
+    for member in members:
+        world.tell(PairMemberStarted(BTC, member.address))
+    world.subscribe("five", "BTCUSDT", FIVE_MINUTES)
+    assert [member.of(Watched)[-1].intervals for member in members] == [{FIVE_MINUTES}] * 2
+
+
+def test_one_who_has_left_hears_no_more() -> None:
+    world = World()
+    listener = world.subscribe("one")
+    world.publish(0)
+    world.tell(Unsubscribe("one"))
+    world.publish(1)
+    assert len(listener.heard) == 1
+
+
+def test_a_hub_that_begins_anew_still_knows_its_subscribers_and_the_finals() -> None:
+    world = World()
+    world.start(BTC)
+    listener = world.subscribe("one", "BTCUSDT", MINUTE)
+    world.publish(1, closed=True)
+    world.tell(Kill())
+    world.cell.restart()
+    world.publish(1, closed=True)
+    world.publish(0)
+    world.publish(2)
+    assert [heard[2:] for heard in listener.heard] == [(1, True), (2, False)]
+    world.subscribe("another", "BTCUSDT", FIVE_MINUTES)
+    assert world.watched(BTC) == {MINUTE, FIVE_MINUTES}
