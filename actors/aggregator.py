@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
-from actors.cell import Actor, Address
+from actors.cell import Actor, Address, UnexpectedMessage
 from actors.messages import (
     BarsPublished,
     ContractChanged,
@@ -20,8 +21,10 @@ from actors.messages import (
     Tick,
     Watched,
 )
-from bars import MINUTE, Bar, Cascade, Contract, Interval, IntervalBar
+from bars import MINUTE, MINUTE_MS, Bar, Cascade, Contract, Interval, IntervalBar, UnitsOverflow
 from storage import Change, ClosedBars, ContractsSeen, Origin, PartialBars
+
+logger = logging.getLogger(__name__)
 
 ASK_SEED_AGAIN_S = 10.0
 
@@ -48,6 +51,12 @@ class Aggregator(Actor):
         self._hub.tell(PairMemberStarted(self._contract.key, self.me))
 
     def receive(self, message: Any) -> None:
+        try:
+            self._handle(message)
+        except UnitsOverflow as error:
+            self._begin_anew(error)
+
+    def _handle(self, message: Any) -> None:
         match message:
             case MinuteProgressed(bar):
                 self._cascade.progress(bar)
@@ -72,19 +81,33 @@ class Aggregator(Actor):
             case ContractChanged(contract):
                 self._contract = contract
             case _:
-                super().receive(message)
+                raise UnexpectedMessage(self, message)
 
     def _close(self, minute: Bar, by_rest: bool) -> None:
         """Store every minute that comes, even one that the cascade has had: it may not have been committed."""
         was_whole = not self._cascade.needs_seed
         is_next = minute.open_ms == self._cascade.next_ms
-        larger = self._cascade.close(minute)
+        larger = self._grown(minute)
         completes = not (was_whole and is_next)
         changes = [self._closed_bars(MINUTE, minute, _origin(by_rest), completes)]
         changes += [self._closed_bars(interval, bar, Origin.AGGREGATED, False) for interval, bar in larger]
         self._store(changes)
         self._hub.tell(BarsPublished(self._contract.key, [IntervalBar(MINUTE, minute), *larger], closed=True))
         self._has_changed = True
+
+    def _grown(self, minute: Bar) -> list[IntervalBar]:
+        """The larger bars that a closed minute completes. It is stored itself even where a sum does not fit."""
+        try:
+            return self._cascade.close(minute)
+        except UnitsOverflow as error:
+            self._begin_anew(error)
+            self._cascade.begin_at(minute.open_ms + MINUTE_MS)
+            return []
+
+    def _begin_anew(self, error: UnitsOverflow) -> None:
+        """A sum does not fit: its bucket has no bar, and nothing else of the contract or of others suffers."""
+        logger.error("%s: %s; a larger bar is left out", self._contract.symbol, error)
+        self._cascade = Cascade()
 
     def _on_tick(self, monotonic_s: float) -> None:
         if self._has_changed:

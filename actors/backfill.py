@@ -6,6 +6,7 @@ import logging
 import math
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -77,6 +78,7 @@ class Backfill(Actor):
         fetchers: Callable[[], list[Address]],
     ) -> None:
         self._open_reader = open_reader
+        self._held = ExitStack()
         self._budget = budget
         self._backoff = backoff
         self._depths = depths
@@ -104,12 +106,13 @@ class Backfill(Actor):
 
     def begin(self) -> None:
         self._reader = self._open_reader()
+        self._held.callback(self._reader.close)
         self._seeds = Seeds(self._reader, self._settle_ms)
         for fetcher in self._fetchers():
             fetcher.tell(Hello())
 
     def end(self) -> None:
-        self._reader.close()
+        self._held.close()
 
     def receive(self, message: Any) -> None:
         match message:
@@ -301,7 +304,7 @@ class Backfill(Actor):
         self._pages_done += 1
         plan = job.plan
         if plan is None:
-            self._seeds.answered(job)
+            self._seeds.stored(job)
             return
         if plan not in self._open_plans.get(plan.contract.key, ()):
             return  # of a former life
@@ -333,7 +336,7 @@ class Backfill(Actor):
             self._live_gaps.discard(job.contract.key)  # the stream asks again by itself
         elif isinstance(error, Refused) or job.attempts >= ATTEMPTS_MAX:
             logger.warning("%s %s: %s; left out", job.contract.symbol, job.interval, error)
-            self._seeds.answered(job)
+            self._seeds.refused(job, self._now_s)
             if job.plan is not None:
                 self._finish(job.plan)
         else:

@@ -77,6 +77,10 @@ class ThreadDispatcher:
     def close(self, timeout_s: float) -> None:
         """End the thread after the turns that are scheduled; waits for it."""
         self._ready.put(None)
+        self.join(timeout_s)
+
+    def join(self, timeout_s: float) -> None:
+        """Wait for the thread's end, unless this is the thread."""
         if threading.current_thread() is not self._thread:
             self._thread.join(timeout_s)
 

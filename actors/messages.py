@@ -52,7 +52,8 @@ class ChildSpec:
     """How to make one actor, and who falls and rises with it.
 
     `own_thread`: it blocks. `every_beats`: how often it is told a `Tick`; 0 for never. `stops_with`: its
-    place in the order of stopping, sources first. `takes_along`: after a crash, the actors for whose names
+    place in the order of stopping, sources first; `ends_within_s`: how long the others wait for it then.
+    `takes_along`: after a crash, the actors for whose names
     this is true start anew as well.
     """
 
@@ -61,6 +62,7 @@ class ChildSpec:
     own_thread: bool = False
     every_beats: int = 1
     stops_with: int = 0
+    ends_within_s: float = 15.0
     takes_along: Callable[[str], bool] | None = None
 
 

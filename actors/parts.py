@@ -24,6 +24,8 @@ from exchange import Backoff, RestClient, StreamConnection, WeightBudget, market
 from storage import BarStore, Reader
 
 FETCHERS = 4
+BLOCKED_S = 1.5
+"""An actor that hangs in a request or in connecting has nothing to hand over: stopping does not wait for it."""
 SECOND_BEATS = 4
 """Streams are told the time once a second, and tell their aggregators."""
 
@@ -173,6 +175,7 @@ class Parts:
             own_thread=True,
             every_beats=0,
             stops_with=4,
+            ends_within_s=BLOCKED_S,
         )
 
     def _feed_spec(self, name: str, supervisor: Address) -> ChildSpec:
@@ -187,4 +190,5 @@ class Parts:
             ),
             own_thread=True,
             stops_with=1,
+            ends_within_s=BLOCKED_S,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from actors.jobs import PageJob, Priority
@@ -15,6 +16,7 @@ LOOK_EVERY_S = 1.0
 COMMIT_S = 3.0
 """The newest minutes may wait for the next commit: only after this long are they asked of REST."""
 LOOKS_AT_ONCE = 40
+ASK_AGAIN_S = 300.0
 
 
 @dataclass(slots=True)
@@ -22,7 +24,8 @@ class _Want:
     wanted: SeedWanted
     since_s: float
     looked_s: float = -LOOK_EVERY_S
-    asked: set[tuple[Interval, Span]] = field(default_factory=set)
+    asked: dict[tuple[Interval, Span], float] = field(default_factory=dict)
+    """Pages on their way, and until when not to ask for them again."""
 
 
 class Seeds:
@@ -53,12 +56,18 @@ class Seeds:
         """That first screen is stored."""
         self._expected.get(key, set()).discard(interval)
 
-    def answered(self, job: PageJob) -> None:
-        """A page that was asked for is stored, or will not come."""
+    def stored(self, job: PageJob) -> None:
+        """A page that was asked for is stored."""
         want = self._wants.get(job.contract.key)
         if want is not None:
-            want.asked.discard((job.interval, job.span))
+            want.asked.pop((job.interval, job.span), None)
             want.looked_s = -LOOK_EVERY_S
+
+    def refused(self, job: PageJob, now_s: float) -> None:
+        """A page that was asked for will not come; it is asked for again, but not soon."""
+        want = self._wants.get(job.contract.key)
+        if want is not None:
+            want.asked[job.interval, job.span] = now_s + ASK_AGAIN_S
 
     def made(self, now_s: float, observed_ms: int) -> tuple[list[tuple[SeedWanted, Seed]], list[PageJob]]:
         """The seeds that can be made now, and the pages that others still lack."""
@@ -86,7 +95,7 @@ class Seeds:
             if (is_fresh and now_s - want.since_s < COMMIT_S) or hole.stop_ms + self._settle_ms > observed_ms:
                 continue
             for span in pages(hole, interval, PAGE_BARS):
-                if (interval, span) not in want.asked:
-                    want.asked.add((interval, span))
+                if want.asked.get((interval, span), now_s) <= now_s:
+                    want.asked[interval, span] = math.inf
                     jobs.append(PageJob(contract, interval, span, contract.scale, Priority.SEED))
         return jobs

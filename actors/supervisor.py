@@ -81,6 +81,8 @@ class Supervisor(Actor):
         self._restarts = 0
         self._is_stopping = False
         self._leaving: set[str] = set()
+        self._leaving_since_s = 0.0
+        self._left_behind: set[str] = set()
         self._has_given_up = False
 
     def receive(self, message: Any) -> Any:
@@ -162,6 +164,9 @@ class Supervisor(Actor):
         self._beats += 1
         now_ms = self._clock.now_ms(monotonic_s)
         tick = Tick(now_ms, self._clock.observed_ms, monotonic_s)
+        if self._is_stopping:
+            self._leave_behind_who_hangs()
+            return
         self._look_for_stuck()
         for child in list(self._children.values()):
             if child.revive_at_s is not None and child.revive_at_s <= monotonic_s:
@@ -213,11 +218,24 @@ class Supervisor(Actor):
 
     def _stop_next(self) -> None:
         """Stop those that come first in the order of stopping; the next when all of them have ended."""
-        if not self._children:
+        staying = [child for name, child in self._children.items() if name not in self._left_behind]
+        if not staying:
             self._wiring.all_ended()
             return
-        first = min(child.spec.stops_with for child in self._children.values())
-        leaving = [child for child in self._children.values() if child.spec.stops_with == first]
+        first = min(child.spec.stops_with for child in staying)
+        leaving = [child for child in staying if child.spec.stops_with == first]
         self._leaving = {child.spec.name for child in leaving}
+        self._leaving_since_s = self._now_s
         for child in leaving:
             child.cell.request_stop()
+
+    def _leave_behind_who_hangs(self) -> None:
+        """Go on without those that have had their time to end; each ends by itself when it can."""
+        waited_s = self._now_s - self._leaving_since_s
+        late = {name for name in self._leaving if self._children[name].spec.ends_within_s < waited_s}
+        if late:
+            logger.warning("stopping without waiting any longer for %s", ", ".join(sorted(late)))
+            self._left_behind |= late
+            self._leaving -= late
+            if not self._leaving:
+                self._stop_next()

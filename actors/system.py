@@ -75,24 +75,28 @@ class BarSystem:
         self._failed.clear()
         self._failure = self._published_s = None
         self._run = _Run(self)
-        self._run.start()
+        try:
+            self._run.start()
+        except BaseException:
+            self.stop()
+            raise
 
     def stop(self) -> None:
         """Stop everything in order: callbacks, then sources; the writer commits last. A second call does nothing."""
         run, self._run = self._run, None
         if run is None:
             return
-        self._end_callbacks(run.hub)
+        self._end_callbacks(run)
         reader, self._reader = self._reader, None
         if reader is not None:
             reader.close()  # before the writer: SQLite merges its log into the file when the writer closes last
         run.stop()
         self._status = {**self._status, "state": "stopped"}
 
-    def _end_callbacks(self, hub: Address) -> None:
+    def _end_callbacks(self, run: _Run) -> None:
         subscriptions, self._subscriptions = self._subscriptions, {}
         for token, subscription in subscriptions.items():
-            hub.tell(Unsubscribe(token))
+            run.hub.tell(Unsubscribe(token))
             subscription.end()
         deadline_s = time.monotonic() + CALLBACK_S
         for subscription in subscriptions.values():
@@ -240,7 +244,7 @@ class _Run:
         self._settings = system.settings
         self._threads = RealThreads(time.monotonic)
         self._ended = threading.Event()
-        self._is_stopping = threading.Event()
+        self._is_over = threading.Event()
         self._give_up = system._give_up  # noqa: SLF001 - two halves of one thing
         out = outside(system.settings, time.monotonic, wall_clock_ms)
         wiring = Wiring(
@@ -259,21 +263,21 @@ class _Run:
 
     def start(self) -> None:
         supervisor = self._cell.launch()
-        self.hub = supervisor.ask(Begin(), timeout_s=START_S)
         self._metronome.start()
+        self.hub = supervisor.ask(Begin(), timeout_s=START_S)
 
     def stop(self) -> None:
-        self._is_stopping.set()
         self._cell.address.tell(StopAll())
         if not self._ended.wait(STOP_S):
             logger.error("stopping took longer than %d s; going on without", STOP_S)
+        self._is_over.set()
         self._cell.request_stop()
         self._own.close(timeout_s=2.0)
         self._threads.close(timeout_s=2.0)
         self._metronome.join(2.0)
 
     def _beat(self) -> None:
-        while not self._is_stopping.wait(BEAT_S):
+        while not self._is_over.wait(BEAT_S):
             self._cell.address.tell(Beat(time.monotonic()))
 
     def _crashed(self, crash: Crash) -> None:

@@ -53,9 +53,13 @@ class RealThreads:
                 dispatcher.replace_thread()
 
     def close(self, timeout_s: float) -> None:
-        """End all threads, each after the turns that are scheduled."""
-        for dispatcher in [*self._ending, *self._own.values(), self._shared]:
-            dispatcher.close(timeout_s)
+        """End all threads, each after the turns that are scheduled; waits for `timeout_s` at most, all in all."""
+        deadline_s = self._monotonic() + timeout_s
+        dispatchers = [*self._ending, *self._own.values(), self._shared]
+        for dispatcher in dispatchers:
+            dispatcher.close(0.0)
+        for dispatcher in dispatchers:
+            dispatcher.join(max(0.0, deadline_s - self._monotonic()))
 
 
 class SeededThreads:

@@ -20,6 +20,7 @@ from actors.messages import (
     Watched,
 )
 from bars import FIVE_MINUTES, LARGER, MINUTE, MINUTE_MS, STORED, Bar, aggregate
+from bars.decimals import UNITS_MAX
 from storage import Change, ClosedBars, ContractsSeen, Origin, PartialBars
 from tests.support.actors import Stage
 from tests.support.market import MONDAY_MS, a_bar, a_contract
@@ -213,3 +214,25 @@ def test_all_larger_intervals_are_completed_by_the_last_minute_of_a_week() -> No
             if isinstance(change, ClosedBars) and change.interval is not MINUTE:
                 bars[change.interval] += 1
     assert list(bars.values()) == [7 * 288, 7 * 48, 7 * 6, 7, 1]
+
+
+def test_a_sum_that_does_not_fit_leaves_out_the_larger_bar_and_nothing_else() -> None:
+    world = World()
+    world.tell(MinutesFrom(MONDAY_MS))
+    world.stored()
+    huge = [replace_volume(minute(number), UNITS_MAX // 2) for number in range(4)]
+    world.tell(*(MinuteClosed(bar, False) for bar in huge))
+    stored = [change for change in world.stored() if isinstance(change, ClosedBars)]
+    assert [change.bars[0] for change in stored] == huge
+    assert world.cell.life == 1
+    world.tell(*closed(4, 6))
+    five_minutes = [
+        change.bars[0].open_ms
+        for change in world.stored()
+        if isinstance(change, ClosedBars) and change.interval is FIVE_MINUTES
+    ]
+    assert five_minutes == [MONDAY_MS + 5 * MINUTE_MS]
+
+
+def replace_volume(bar: Bar, units: int) -> Bar:
+    return bar._replace(volume=units, quote_volume=units, taker_buy_volume=0, taker_buy_quote_volume=0)

@@ -10,7 +10,7 @@ import pytest
 from actors.history import LEFT_TO_LIVE_MS, plan_pages, plans_for
 from actors.jobs import PageJob, Plan, Priority
 from actors.messages import SeedWanted
-from actors.seeds import COMMIT_S, LOOKS_AT_ONCE, Seeds
+from actors.seeds import ASK_AGAIN_S, COMMIT_S, LOOKS_AT_ONCE, Seeds
 from bars import DAY, FIVE_MINUTES, FOUR_HOURS, HALF_HOUR, MINUTE, MINUTE_MS, STORED, WEEK, Interval, Span, aggregate
 from bars.coverage import LATE_ROWS_MS, absences
 from bars.history import ALL, Depth, parse_history
@@ -159,9 +159,19 @@ def test_what_a_seed_lacks_is_asked_for_once_and_the_seed_is_made_when_it_is_sto
     assert asking.made(0.5) == ([], [])
     assert asking.made(1.5) == ([], [])
     stored.put(some_bars(DAY, MONDAY_MS, 2), DAY, completes=False)
-    asking.seeds.answered(job)
+    asking.seeds.stored(job)
     seeds, jobs = asking.made(1.75)
     assert (len(seeds), jobs) == (1, [])
+
+
+def test_a_page_that_will_not_come_is_asked_for_again_but_not_soon(stored: Stored) -> None:
+    _put_week_until(stored, [FOUR_HOURS, HALF_HOUR, MINUTE])
+    asking = Asking(stored, WEDNESDAY_4_31)
+    _, (job,) = asking.made(0.0)
+    asking.seeds.refused(job, 1.0)
+    assert asking.made(2.0) == ([], [])
+    _, (again,) = asking.made(1.0 + ASK_AGAIN_S)
+    assert again.span == job.span
 
 
 def test_the_newest_minutes_are_asked_for_only_when_the_writer_has_had_time(stored: Stored) -> None:

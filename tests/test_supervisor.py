@@ -411,6 +411,28 @@ def test_one_that_is_stuck_again_and_again_is_given_up_and_can_still_be_stopped(
     _stop(house, threads)
 
 
+def test_stopping_does_not_wait_for_one_that_hangs() -> None:
+    leave, entered = threading.Event(), threading.Event()
+
+    class Hanging(Actor):
+        def receive(self, message: Any) -> None:
+            entered.set()
+            leave.wait(DEADLINE_S)
+
+    threads = RealThreads(lambda: 0.0)
+    hanging = ChildSpec("fetcher", Hanging, own_thread=True, every_beats=0, stops_with=1, ends_within_s=1.5)
+    house = House(hanging, Lives("writer", stops_with=2).spec, threads=threads)
+    house.parts.addresses["fetcher"].tell("hang")
+    assert entered.wait(DEADLINE_S)
+    house.tell(Beat(1_000.0))
+    house.tell(StopAll())
+    house.tell(Beat(1_001.0))
+    assert not house.has_ended.is_set()
+    house.tell(Beat(1_002.0))
+    leave.set()
+    _stop(house, threads)
+
+
 def test_no_thread_is_left_when_all_children_have_ended() -> None:
     before = threading.active_count()
     threads = RealThreads(lambda: 0.0)
