@@ -415,7 +415,7 @@ def test_stopping_does_not_wait_for_one_that_hangs() -> None:
     leave, entered = threading.Event(), threading.Event()
 
     class Hanging(Actor):
-        def receive(self, message: Any) -> None:
+        def receive(self, message: Any) -> None:  # noqa: ARG002
             entered.set()
             leave.wait(DEADLINE_S)
 
