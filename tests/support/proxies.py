@@ -90,7 +90,7 @@ class LoopbackProxy:
 
 
 class HttpProxy(LoopbackProxy):
-    """CONNECT for tunnels; a plain GET with an absolute target is passed on, then the connection relayed."""
+    """CONNECT for tunnels; a plain GET with an absolute target is passed on, one for each connection."""
 
     kind = "http"
 
@@ -114,7 +114,8 @@ class HttpProxy(LoopbackProxy):
         parts = urlsplit(target)
         upstream = self._connect(parts.hostname or "", parts.port or 80)
         path = parts.path + (f"?{parts.query}" if parts.query else "")
-        request = "\r\n".join([f"{method} {path} {version}", *lines[1:]]).encode("latin-1")
+        kept = [line for line in lines[1:] if not line.lower().startswith(("connection:", "proxy-"))]
+        request = "\r\n".join([f"{method} {path} {version}", "Connection: close", *kept]).encode("latin-1")
         upstream.sendall(request)
         self.bytes_passed += len(request)
         return upstream
