@@ -126,9 +126,9 @@ def test_rest_goes_through_the_proxy(
         with rest_client(server.url, proxy.url(in_url), tls) as client:
             assert client.time().value == 1_791_382_992_723
             assert client.time().value == 1_791_382_992_723
-    assert proxy.targets == [("127.0.0.1", server.port)]
+    assert set(proxy.targets) == {("127.0.0.1", server.port)}
     assert proxy.bytes_passed > 400
-    assert "Proxy-Authorization" not in server.asked[0].headers or not is_secure
+    assert "Proxy-Authorization" not in server.asked[0].headers
 
 
 @KINDS
