@@ -112,21 +112,29 @@ class WeightBudget:
         """Send nothing before `until_ms`; a longer pause stays."""
         self._pause_until_ms = max(self._pause_until_ms, until_ms)
 
-    def take(self, weight: int, now_ms: int | None, observed_ms: int | None) -> Charge | None:
-        """Charge a request that is about to be sent; None, and nothing is charged, when it may not be."""
-        if not self.may_send(weight, now_ms, observed_ms):
+    def take(self, weight: int, now_ms: int | None, observed_ms: int | None, keep: int = 0) -> Charge | None:
+        """Charge a request that is about to be sent; None, and nothing is charged, when it may not be.
+
+        Args:
+            keep: how much of the present minute's weight has to be left for requests that matter more.
+        """
+        if not self.may_send(weight, now_ms, observed_ms, keep):
             return None
         return self._charge(Charge(weight, self._minute))
 
-    def may_send(self, weight: int, now_ms: int | None, observed_ms: int | None) -> bool:
+    def may_send(self, weight: int, now_ms: int | None, observed_ms: int | None, keep: int = 0) -> bool:
         """Whether a request of this weight may be sent now."""
         self._enter_minute(observed_ms)
         if not self._is_open(now_ms):
             return False
-        reserve = min(PROOF_RESERVE, max(2, self.allowed // 20))
-        fits = self._fits(weight, self.allowed - reserve, self._limit - self._limit // 50)
+        fits = self._has_room(weight + keep)
         self._is_exhausted = self._is_exhausted or not fits
         return fits
+
+    def has_room(self, weight: int, observed_ms: int | None) -> bool:
+        """Whether the present minute has this much weight left, apart from what is held back for proofs."""
+        self._enter_minute(observed_ms)
+        return self._has_room(weight)
 
     def needs_proof(self, now_ms: int | None, observed_ms: int | None) -> bool:
         """Whether to ask for /time before anything else: for a new minute's proof, or to place what was sent.
@@ -194,6 +202,10 @@ class WeightBudget:
         if now_ms is not None and now_ms < self._pause_until_ms:
             return False
         return not (self._is_first and self._in_flight)
+
+    def _has_room(self, weight: int) -> bool:
+        reserve = min(PROOF_RESERVE, max(2, self.allowed // 20))
+        return self._fits(weight, self.allowed - reserve, self._limit - self._limit // 50)
 
     def _fits(self, weight: int, own_max: int, total_max: int) -> bool:
         # What was answered is within the highest sum seen; what is in flight may come on top of it.

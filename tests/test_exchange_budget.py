@@ -352,3 +352,16 @@ def fail(budget: WeightBudget, error: RateLimited | Banned, now_ms: int) -> None
     charge = budget.take(1, now_ms, now_ms)
     assert charge is not None
     budget.failed(charge, error, now_ms)
+
+
+def test_what_is_kept_for_requests_that_matter_more_is_there_for_them() -> None:
+    budget, now_ms = WeightBudget(0.5, limit=400), START_MS + 1_000
+    taken = [budget.take(PAGE, now_ms, now_ms)]
+    assert taken[0] is not None
+    budget.answered(taken[0], PAGE)
+    while (charge := budget.take(PAGE, now_ms, now_ms, keep=50)) is not None:
+        budget.answered(charge, None)
+    assert budget.used <= budget.allowed - 50
+    assert budget.has_room(40, now_ms)
+    assert budget.take(40, now_ms, now_ms) is not None
+    assert not budget.has_room(40, now_ms)
