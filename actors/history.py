@@ -14,6 +14,8 @@ from wire.requests import PAGE_BARS
 FIRST_SCREENS = (MINUTE, FOUR_HOURS)
 """These two are enough to begin every bar in progress: 4h bars of this week, minutes of the last 4 hours."""
 OTHER_SCREENS = (FIVE_MINUTES, HALF_HOUR, DAY, WEEK)
+BEHIND_BARS_MAX = 20 * PAGE_BARS
+"""How far a hole may reach behind the wanted depth to be filled all the same, in bars: a week of minutes."""
 LEFT_TO_LIVE_MS = 5 * MINUTE_MS
 """So long the live feed and its gaps' requests are given to bring what is newest."""
 
@@ -50,4 +52,16 @@ def plan_pages(plan: Plan, depth: Depth, reader: Reader, settled_ms: int) -> lis
     if span.is_empty:
         return []
     holes = [span] if record is None else reader.holes(record, interval, span)
+    wanted_ms = depth.start_ms(settled_ms, interval)
+    holes = [_worth_filling(hole, interval, wanted_ms) for hole in holes]
     return [page for hole in reversed(holes) for page in pages(hole, interval, PAGE_BARS)]
+
+
+def _worth_filling(hole: Span, interval: Interval, wanted_ms: int) -> Span:
+    """A hole as far as it is within the wanted depth; what is behind it too, unless that is much.
+
+    Much is no loss of ours: clients had old spans fetched, and nobody asked for what lies between.
+    """
+    if interval.count(hole.start_ms, min(wanted_ms, hole.stop_ms)) <= BEHIND_BARS_MAX:
+        return hole
+    return Span(max(hole.start_ms, wanted_ms), hole.stop_ms)

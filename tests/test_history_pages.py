@@ -1,0 +1,46 @@
+"""Which pages of history are planned, given what is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from actors.history import BEHIND_BARS_MAX, LEFT_TO_LIVE_MS, plan_pages
+from actors.jobs import Plan, Priority
+from bars import MINUTE, MINUTE_MS, Span
+from bars.gaps import merge
+from bars.history import Depth
+from tests.support.market import MONDAY_MS, a_contract, some_bars
+from tests.support.stored import Stored, a_store
+
+DEPTH_MINUTES = 600
+NOW = 20_000
+SETTLED_MS = MONDAY_MS + NOW * MINUTE_MS + LEFT_TO_LIVE_MS
+
+
+@pytest.fixture
+def stored() -> Iterator[Stored]:
+    with a_store(a_contract(onboard_ms=MONDAY_MS)) as stored:
+        yield stored
+
+
+def minutes(start: int, stop: int) -> Span:
+    return Span(MONDAY_MS + start * MINUTE_MS, MONDAY_MS + stop * MINUTE_MS)
+
+
+def planned(stored: Stored) -> list[Span]:
+    plan = Plan(stored.contract, MINUTE, Priority.DEPTH)
+    return merge(plan_pages(plan, Depth(DEPTH_MINUTES * MINUTE_MS), stored.reader, SETTLED_MS))
+
+
+def test_depth_fills_what_is_missing_behind_it_too(stored: Stored) -> None:
+    stored.put(some_bars(MINUTE, minutes(18_000, 0)[0], 10))
+    assert planned(stored) == [minutes(18_010, NOW)]
+
+
+def test_an_old_span_that_a_client_had_fetched_does_not_make_all_since_then_history(stored: Stored) -> None:
+    stored.put(some_bars(MINUTE, minutes(10, 0)[0], 10))
+    stored.put(some_bars(MINUTE, minutes(1_000, 0)[0], 10))
+    assert NOW - DEPTH_MINUTES - 1_010 > BEHIND_BARS_MAX
+    assert planned(stored) == [minutes(20, 1_000), minutes(NOW - DEPTH_MINUTES, NOW)]
