@@ -106,9 +106,12 @@ def serve(settings: Settings) -> int:
     """Data service and web in one process."""
     system = BarSystem(settings)
     with signals() as stopping, system, closing(Reader(settings.database)) as reader:
-        sources = Sources(reader=reader, now_ms=system.now_ms, health=system.health, status=system.status)
+        sources = Sources(reader, system.now_ms, system.health, system.status, fetch=system.fetch)
         with serving(sources, settings):
-            watch(system, stopping, settings)
+            try:
+                watch(system, stopping, settings)
+            finally:
+                system.stop_fetching()
     return outcome(system)
 
 

@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 from actors.cell import Actor, Address
@@ -29,10 +28,12 @@ from actors.messages import (
     ResumeWanted,
     Seeded,
     SeedWanted,
+    SpanWanted,
     Store,
     Stored,
     Tick,
 )
+from actors.reads import Reads
 from actors.seeds import Seeds
 from bars import MINUTE, MINUTE_MS, Bar, Contract, ContractKey, Interval, Patience, Span
 from bars.coverage import absences
@@ -41,7 +42,7 @@ from bars.history import Depth
 from bars.interval import HOUR_MS
 from exchange import Backoff, Banned, Charge, ExchangeError, InvalidAnswer, Refused, WeightBudget
 from storage import ClosedBars, ContractsSeen, Origin, Reader
-from wire.requests import CATCH_UP_BARS, PAGE_BARS
+from wire.requests import CATCH_UP_BARS, PAGE_BARS, klines_weight
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +57,12 @@ WITHOUT_A_CLOCK_S = 120.0
 """A ban is waited out on the exchange's clock; so long when that is not known yet. Bans start at two minutes."""
 ASK_TIME_EVERY_S = 1.0
 REPORT_EVERY_S = 1.0
+READS_SHARE = 16
+"""One part in so many of a minute's weight is kept for what clients ask for, while the next minute is too far
+away for them to wait."""
+READS_WAIT_S = 8.0
+READS_RETRY_S = 3.0
+"""Clients wait for further attempts only when the first one that failed was so short a time ago."""
 
 
 class Backfill(Actor):
@@ -89,6 +96,7 @@ class Backfill(Actor):
         self._queue = JobQueue()
         self._idle: list[Address] = []
         self._in_flight: dict[str, tuple[Job, Charge]] = {}
+        self._storing: set[PageJob] = set()
         self._live_gaps: set[ContractKey] = set()
         self._unproved: list[PageJob] = []
         self._next_look_ms: dict[ContractKey, int] = {}
@@ -96,6 +104,7 @@ class Backfill(Actor):
         self._now_ms: int | None = None
         self._observed_ms: int | None = None
         self._now_s = -math.inf  # until the first tick nothing is asked
+        self._speed = 1.0
         self._hold_off_s = 0.0
         self._asked_time_s = 0.0
         self._reported_s = 0.0
@@ -108,6 +117,8 @@ class Backfill(Actor):
         self._reader = self._open_reader()
         self._held.callback(self._reader.close)
         self._seeds = Seeds(self._reader, self._settle_ms)
+        self._reads = Reads()
+        self._held.callback(self._reads.end, "the data service is beginning anew or ending")
         for fetcher in self._fetchers():
             fetcher.tell(Hello())
 
@@ -128,6 +139,8 @@ class Backfill(Actor):
                 self._want_minutes(message)
             case SeedWanted():
                 self._seeds.want(message, self._now_s)
+            case SpanWanted():
+                self._want_span(message)
             case ResumeWanted(key, reply_to):
                 reply_to.tell(Resume(self._resume_ms(key)))
             case FillHole(contract, span):
@@ -142,6 +155,8 @@ class Backfill(Actor):
             case _:
                 super().receive(message)
         self._dispatch()
+        if self._reads:
+            self._look_at_reads()
 
     # --- what is wanted
 
@@ -155,6 +170,14 @@ class Backfill(Actor):
         start_ms = min(span.start_ms, max(MINUTE.ceil(contract.onboard_ms), stop_ms - CATCH_UP_BARS * MINUTE_MS))
         asked = Span(start_ms, stop_ms)
         self._queue.push(PageJob(contract, MINUTE, asked, contract.scale, Priority.LIVE_GAP, wanted.reply_to))
+
+    def _want_span(self, wanted: SpanWanted) -> None:
+        record = self._reader.get(wanted.key)
+        if record is None or self._now_s == -math.inf:
+            wanted.reply("the contract is not known" if record is None else "the data service is only just beginning")
+            return
+        for job in self._reads.want(wanted, record.contract, self._moving(), self._now_s):
+            self._queue.push(job)
 
     def _resume_ms(self, key: ContractKey) -> int | None:
         """The first hole after the oldest of the recent minutes; None when the recent minutes are not stored."""
@@ -194,8 +217,10 @@ class Backfill(Actor):
             job = self._next_job()
             if job is None:
                 return
-            take = self._budget.take_proof if isinstance(job, TimeJob) else partial(self._budget.take, job.weight)
-            charge = take(self._now_ms, self._observed_ms)
+            if isinstance(job, TimeJob):
+                charge = self._budget.take_proof(self._now_ms, self._observed_ms)
+            else:
+                charge = self._budget.take(job.weight, self._now_ms, self._observed_ms, keep=self._kept_from(job))
             if charge is None:
                 self._put_back(job)
                 return
@@ -227,10 +252,13 @@ class Backfill(Actor):
         if plan.pages is None:
             settled_ms = (self._observed_ms or 0) - self._settle_ms
             plan.pages = deque(plan_pages(plan, self._depths[plan.interval], self._reader, settled_ms))
-        if not plan.pages:
-            self._finish(plan)
-            return None
-        return PageJob(contract, plan.interval, plan.pages.popleft(), contract.scale, plan.priority, plan=plan)
+        record = self._reader.get(contract.key)
+        while plan.pages:
+            page = plan.pages.popleft()
+            if record is None or self._reader.holes(record, plan.interval, page):  # a client may have been first
+                return PageJob(contract, plan.interval, page, contract.scale, plan.priority, plan=plan)
+        self._finish(plan)
+        return None
 
     def _put_back(self, job: Job) -> None:
         if not isinstance(job, TimeJob):
@@ -241,6 +269,8 @@ class Backfill(Actor):
             return False
         if self._observed_ms is None:
             return True
+        if self._now_ms is None:
+            return False  # the next tick brings it
         if self._is_unproved_due() and self._now_s - self._asked_time_s >= ASK_TIME_EVERY_S:
             return True
         return self._budget.needs_proof(self._now_ms, self._observed_ms)
@@ -297,11 +327,15 @@ class Backfill(Actor):
             return
         absent = absences(job.span, closed, job.interval, job.contract.onboard_ms, observed_ms)
         change = ClosedBars(key, job.interval, closed, Origin.REST, verified=True, absent=absent)
-        known = ContractsSeen([job.contract])
-        self._writer.tell(Store([known, change], acknowledge=self.me, ticket=job))
+        known = [] if job.priority is Priority.READ else [ContractsSeen([job.contract])]
+        at_once = self._reads.is_waited_for(job)
+        self._storing.add(job)
+        self._writer.tell(Store([*known, change], acknowledge=self.me, ticket=job, at_once=at_once))
 
     def _stored(self, job: PageJob) -> None:
         self._pages_done += 1
+        self._storing.discard(job)
+        self._reads.stored(job, self._now_s)
         plan = job.plan
         if plan is None:
             self._seeds.stored(job)
@@ -336,11 +370,15 @@ class Backfill(Actor):
             self._live_gaps.discard(job.contract.key)  # the stream asks again by itself
         elif isinstance(error, Refused) or job.attempts >= ATTEMPTS_MAX:
             logger.warning("%s %s: %s; left out", job.contract.symbol, job.interval, error)
+            self._reads.refused(job, self._now_s, str(error))
             self._seeds.refused(job, self._now_s)
             if job.plan is not None:
                 self._finish(job.plan)
         else:
-            self._queue.push(replace(job, attempts=job.attempts + isinstance(error, InvalidAnswer)))
+            attempts, is_waited_for = job.attempts + isinstance(error, InvalidAnswer), self._reads.failed(job)
+            if is_waited_for or job.priority is not Priority.READ:
+                priority = min(job.priority, Priority.READ) if is_waited_for else job.priority
+                self._queue.push(replace(job, attempts=attempts, priority=priority))
 
     def _info_failed(self, job: InfoJob, error: ExchangeError) -> None:
         stored = [record.contract for record in self._reader.contracts()]
@@ -378,9 +416,53 @@ class Backfill(Actor):
         if fetcher not in self._idle:
             self._idle.append(fetcher)
 
+    # --- what clients wait for
+
+    def _moving(self) -> set[PageJob]:
+        """The pages that were sent for and will be stored."""
+        in_flight = {job for job, _ in self._in_flight.values() if isinstance(job, PageJob) and job.reply_to is None}
+        return in_flight | self._storing
+
+    def _look_at_reads(self) -> None:
+        wait_s, why = self._reads_delay()
+        dropped = self._reads.give_up(self._now_s, wait_s, why, {job.page for job in self._moving()})
+        if dropped:
+            self._queue.discard_reads(dropped)
+            self._unproved = [
+                job for job in self._unproved if job.priority is not Priority.READ or job.page not in dropped
+            ]
+
+    def _reads_delay(self) -> tuple[float, str]:
+        """For how long no page can be sent for, in real time, and why. The next look comes with the next tick."""
+        if self._now_s < self._hold_off_s:
+            is_blip = self._unreachable_since_s is None or self._now_s - self._unreachable_since_s < READS_RETRY_S
+            why = f"the exchange does not answer: {self._unreachable}" if self._unreachable else "the exchange failed"
+            return self._hold_off_s - self._now_s if is_blip else math.inf, why
+        if self._now_ms is None:
+            return 0.0, ""
+        pause_ms = self._budget.pause_until_ms - self._now_ms
+        if pause_ms > 0:
+            return pause_ms / 1_000 / self._speed, "the exchange has refused further requests for now"
+        if not self._budget.has_room(klines_weight(PAGE_BARS), self._observed_ms):
+            return self._minute_left_s(), "this minute's share of the exchange's request weight is used up"
+        return 0.0, ""
+
+    def _minute_left_s(self) -> float:
+        """Real time until the exchange's next minute, which opens with its proof."""
+        assert self._now_ms is not None
+        return (MINUTE_MS - self._now_ms % MINUTE_MS) / 1_000 / self._speed
+
+    def _kept_from(self, job: InfoJob | PageJob) -> int:
+        """The weight that this job has to leave to clients."""
+        if job.priority <= Priority.READ or self._now_ms is None or self._minute_left_s() <= READS_WAIT_S:
+            return 0
+        return self._budget.allowed // READS_SHARE
+
     # --- time
 
     def _on_tick(self, now_ms: int | None, observed_ms: int | None, monotonic_s: float) -> None:
+        if now_ms is not None and self._now_ms is not None and monotonic_s > self._now_s:
+            self._speed = max(1.0, (now_ms - self._now_ms) / 1_000 / (monotonic_s - self._now_s))
         self._now_ms, self._now_s = now_ms, monotonic_s
         if observed_ms is not None:
             self._observed_ms = max(self._observed_ms or 0, observed_ms)

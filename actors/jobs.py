@@ -6,12 +6,13 @@ import heapq
 import itertools
 from collections import deque
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from actors.cell import Address
-from bars import Contract, Interval, Scale, Span
+from bars import Contract, ContractKey, Interval, Scale, Span
 from exchange import ExchangeError
 from wire.requests import klines_weight
 
@@ -22,8 +23,9 @@ class Priority(IntEnum):
     CONTROL = 0
     LIVE_GAP = 1
     SEED = 2
-    SCREEN = 3
-    DEPTH = 4
+    READ = 3
+    SCREEN = 4
+    DEPTH = 5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,6 +45,14 @@ class TimeJob:
     weight: int = 1
 
 
+class PageId(NamedTuple):
+    """Which page it is, whatever it was asked for and however often."""
+
+    key: ContractKey
+    interval: Interval
+    span: Span
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class PageJob:
     """Fetch the bars of one interval that open within `span`. A live gap's go to `reply_to`, others to the disk."""
@@ -55,6 +65,10 @@ class PageJob:
     reply_to: Address | None = None
     plan: Plan | None = None
     attempts: int = 0
+
+    @property
+    def page(self) -> PageId:
+        return PageId(self.contract.key, self.interval, self.span)
 
     @property
     def weight(self) -> int:
@@ -121,6 +135,11 @@ class JobQueue:
         heapq.heapify(self._heap)
         return infos
 
+    def discard_reads(self, unwanted: AbstractSet[PageId]) -> None:
+        """Remove pages that clients no longer wait for."""
+        self._heap = [entry for entry in self._heap if not _is_read_of(entry[3], unwanted)]
+        heapq.heapify(self._heap)
+
     @property
     def pages_left(self) -> int:
         return sum(
@@ -129,3 +148,7 @@ class JobQueue:
 
     def __len__(self) -> int:
         return len(self._heap)
+
+
+def _is_read_of(item: Job | Plan, pages: AbstractSet[PageId]) -> bool:
+    return isinstance(item, PageJob) and item.priority is Priority.READ and item.page in pages

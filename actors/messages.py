@@ -20,7 +20,7 @@ from wire.exchange_info import ExchangeInfo
 
 @dataclass(frozen=True, slots=True)
 class Begin:
-    """Start all parts; answered with the hub's address."""
+    """Start all parts; answered with the `Entrances`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,6 +335,20 @@ class FillHole:
 
 
 @dataclass(frozen=True, slots=True)
+class SpanWanted:
+    """A client waits for closed bars of a stored interval, `patience_s` at most.
+
+    `reply` is called once, by whatever thread: with None when they are stored, else with the reason.
+    """
+
+    key: ContractKey
+    interval: Interval
+    spans: Sequence[Span]
+    patience_s: float
+    reply: Callable[[str | None], object]
+
+
+@dataclass(frozen=True, slots=True)
 class FetcherReady:
     fetcher: Address
 
@@ -349,11 +363,15 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """Commit these changes together. `acknowledge` is told `Stored(ticket)` afterwards."""
+    """Commit these changes together. `acknowledge` is told `Stored(ticket)` afterwards.
+
+    `at_once`: somebody waits, so do not collect more before.
+    """
 
     changes: Sequence[Change]
     acknowledge: Address | None = None
     ticket: object = None
+    at_once: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
+from typing import NamedTuple
 
 from actors.aggregator import Aggregator
 from actors.backfill import Backfill
@@ -28,6 +29,14 @@ BLOCKED_S = 1.5
 """An actor that hangs in a request or in connecting has nothing to hand over: stopping does not wait for it."""
 SECOND_BEATS = 4
 """Streams are told the time once a second, and tell their aggregators."""
+
+
+class Entrances(NamedTuple):
+    """The actors that are told something from outside."""
+
+    hub: Address
+    backfill: Address
+
 
 StartOne = Callable[[ChildSpec], Address]
 
@@ -83,8 +92,8 @@ class Parts:
         self._patience = patience or Patience()
         self._addresses: dict[str, Address] = {}
 
-    def start(self, supervisor: Address, start: StartOne) -> Address:
-        """Start all but the pairs and the feeds, which the directory and the pool ask for; returns the hub."""
+    def start(self, supervisor: Address, start: StartOne) -> Entrances:
+        """Start all but the pairs and the feeds, which the directory and the pool ask for."""
         book = HubBook()
         fetchers: list[Address] = []
         out, settings = self._out, self._settings
@@ -136,7 +145,7 @@ class Parts:
                 stops_with=0,
             )
         )
-        return hub
+        return Entrances(hub, backfill)
 
     def start_pair(self, contract: Contract, start: StartOne) -> Address:
         """Start a contract's aggregator and stream; returns the stream."""

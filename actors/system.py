@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any
 
@@ -13,13 +13,14 @@ from actors.cell import Address, Cell, Crash
 from actors.data_service import wall_clock_ms
 from actors.dispatcher import ThreadDispatcher
 from actors.messages import Beat, Begin, StopAll, Subscribe, Tick, Unsubscribe
-from actors.parts import Parts, outside
+from actors.parts import Entrances, Parts, outside
 from actors.settings import Settings
+from actors.span_requests import SpanRequests
 from actors.status import SILENCE_S, Status
 from actors.subscriptions import BarView, Subscription, view_of
 from actors.supervisor import BEAT_S, Supervisor, Wiring
 from actors.threads import RealThreads
-from bars import INTERVALS, MINUTE_MS, STORED, Interval
+from bars import INTERVALS, MINUTE_MS, STORED, ContractKey, Interval, Span
 from storage import BarStore, Reader
 from wire.names import upper
 
@@ -86,6 +87,8 @@ class BarSystem:
         run, self._run = self._run, None
         if run is None:
             return
+        if run.requests is not None:
+            run.requests.close()
         self._end_callbacks(run)
         reader, self._reader = self._reader, None
         if reader is not None:
@@ -195,6 +198,28 @@ class BarSystem:
             for one in stored
         ]
 
+    def fetch(self, key: ContractKey, interval: Interval, spans: Sequence[Span], timeout_s: float) -> str | None:
+        """Fetch closed bars of a stored interval that are not stored, and wait until they are.
+
+        Many may ask for the same or overlapping spans at once: each bar is fetched once. The weight budget holds.
+
+        Args:
+            spans: half-open spans of open times, in whole buckets.
+            timeout_s: how long to wait at most.
+
+        Returns None when they are stored, as far as the exchange has any; else why not, in one line.
+        """
+        run = self._run
+        if run is None or run.requests is None:
+            return NOT_RUNNING
+        return run.requests.fetch(key, interval, spans, timeout_s)
+
+    def stop_fetching(self) -> None:
+        """Let every thread go that waits in `fetch`. Before a server stops whose threads may be among them."""
+        run = self._run
+        if run is not None and run.requests is not None:
+            run.requests.close()
+
     # --- state
 
     def status(self) -> dict[str, Any]:
@@ -260,11 +285,14 @@ class _Run:
         self._cell = Cell("supervisor", lambda: Supervisor(wiring), self._own, self._crashed)
         self._metronome = threading.Thread(target=self._beat, name="metronome", daemon=True)
         self.hub: Address
+        self.requests: SpanRequests | None = None
 
     def start(self) -> None:
         supervisor = self._cell.launch()
         self._metronome.start()
-        self.hub = supervisor.ask(Begin(), timeout_s=START_S)
+        entrances: Entrances = supervisor.ask(Begin(), timeout_s=START_S)
+        self.hub = entrances.hub
+        self.requests = SpanRequests(entrances.backfill)
 
     def stop(self) -> None:
         self._cell.address.tell(StopAll())

@@ -81,11 +81,11 @@ class Writer(Actor):
 
     def receive(self, message: Any) -> None:
         match message:
-            case Store(changes, acknowledge, ticket):
+            case Store(changes, acknowledge, ticket, at_once):
                 self._collect(changes)
                 if acknowledge is not None:
                     self._acknowledge.append((acknowledge, ticket))
-                if len(self._changes) >= CHANGES_AT_ONCE and self._failing is None:
+                if (at_once or len(self._changes) >= CHANGES_AT_ONCE) and self._failing is None:
                     self._commit(durable=False, now_s=self._last_commit_s)
             case Tick(_, _, monotonic_s):
                 self._on_tick(monotonic_s)

@@ -14,6 +14,7 @@ from web.answers import JSON, Answer, Handler, Query, Refusal, refusal_for, refu
 from web.compatible import compatible_routes
 from web.native import native_routes
 from web.sources import Sources
+from web.through import ReadThrough
 from wire.errors import ApiError
 
 logger = logging.getLogger(__name__)
@@ -24,7 +25,8 @@ def make_app(sources: Sources) -> bottle.Bottle:
     app = bottle.Bottle()
     app.add_hook("after_request", _allow_every_origin)
     app.default_error_handler = _no_handler
-    for path, handler in [*native_routes(sources), *compatible_routes(sources)]:
+    through = ReadThrough(sources)
+    for path, handler in [*native_routes(sources, through), *compatible_routes(sources, through)]:
         app.route(path, callback=_callback(handler))
     return app
 

@@ -1,7 +1,8 @@
 """The exchange's own REST, answered from the file: its parameters, its rows, its errors.
 
 Beside klines there is what clients ask before them: ping, time, exchangeInfo, and python-binance's spot
-ping. Bars that are not held are not invented: the header `X-Barkeep-Incomplete` says what is missing.
+ping. Bars that are not held are fetched first. Where that cannot be, they are not invented: the header
+`X-Barkeep-Incomplete` says what is missing, and why.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from bars.contract import PERPETUAL_TYPES
 from storage import ContractRecord, Reader
 from web.answers import Answer, Handler, Query, json_answer, parameters, refused, saying_what_is_missing
 from web.exchange_info import ExchangeInfoPage
-from web.pages import completeness, held_in_rows, within_time
+from web.pages import Held, held_in_rows, within_time
 from web.sources import Sources
+from web.through import ReadThrough
 from wire.errors import (
     ApiError,
     duplicate_parameter,
@@ -31,9 +33,9 @@ LIGHT_WEIGHT = 1
 DATED_TYPES = frozenset({"CURRENT_MONTH", "NEXT_MONTH", "CURRENT_QUARTER", "NEXT_QUARTER", "PERPETUAL_DELIVERING"})
 
 
-def compatible_routes(sources: Sources) -> list[tuple[str, Handler]]:
+def compatible_routes(sources: Sources, through: ReadThrough) -> list[tuple[str, Handler]]:
     """The exchange's paths that are answered here."""
-    pages = _CompatiblePages(sources)
+    pages = _CompatiblePages(sources, through)
     light = {
         "/fapi/v1/ping": pages.ping,
         "/fapi/v1/time": pages.time,
@@ -49,8 +51,9 @@ def compatible_routes(sources: Sources) -> list[tuple[str, Handler]]:
 
 
 class _CompatiblePages:
-    def __init__(self, sources: Sources) -> None:
+    def __init__(self, sources: Sources, through: ReadThrough) -> None:
         self._reader: Reader = sources.reader
+        self._through = through
         self._now_ms = sources.now_ms
         self._exchange_info = ExchangeInfoPage(sources)
 
@@ -93,11 +96,15 @@ class _CompatiblePages:
         return record
 
     def _rows(self, request: KlinesRequest, record: ContractRecord) -> Answer:
-        request, now_ms = within_time(request), self._now_ms()
-        rows = self._reader.rows_json(
-            record, request.interval, start_ms=request.start_ms, end_ms=request.end_ms, limit=request.limit
-        )
-        reason = completeness(self._reader, record, request, held_in_rows(rows), now_ms).reason
+        request = within_time(request)
+
+        def read() -> tuple[str, Held | None]:
+            rows = self._reader.rows_json(
+                record, request.interval, start_ms=request.start_ms, end_ms=request.end_ms, limit=request.limit
+            )
+            return rows, held_in_rows(rows)
+
+        rows, reason = self._through.answer(record, request, read)
         return saying_what_is_missing(Answer(rows.encode()), reason)
 
 

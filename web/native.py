@@ -9,9 +9,10 @@ from bars import INTERVALS, ContractKey, Interval, to_text, volume_text
 from storage import ContractRecord, SeriesSummary, StoredBar
 from web.answers import Answer, Handler, Query, Refusal, json_answer, parameters, saying_what_is_missing
 from web.exchange_info import newest_contracts
-from web.pages import completeness, held_in_bars, within_time
+from web.pages import Held, held_in_bars, within_time
 from web.remembered import Remembered
 from web.sources import Sources
+from web.through import ReadThrough
 from wire.names import upper
 from wire.requests import LIMIT_DEFAULT, LIMIT_MAX, KlinesRequest
 from wire.version import VERSION
@@ -19,9 +20,9 @@ from wire.version import VERSION
 TIME_DIGITS_MAX = 18
 
 
-def native_routes(sources: Sources) -> list[tuple[str, Handler]]:
+def native_routes(sources: Sources, through: ReadThrough) -> list[tuple[str, Handler]]:
     """The native paths that are answered here."""
-    pages = _NativePages(sources)
+    pages = _NativePages(sources, through)
     routes: dict[str, Handler] = {
         "/api/klines": pages.klines,
         "/api/symbols": pages.symbols,
@@ -33,20 +34,25 @@ def native_routes(sources: Sources) -> list[tuple[str, Handler]]:
 
 
 class _NativePages:
-    def __init__(self, sources: Sources) -> None:
+    def __init__(self, sources: Sources, through: ReadThrough) -> None:
         self._sources = sources
+        self._through = through
         self._symbols = Remembered(self._list_symbols, sources.monotonic_s)
 
     def klines(self, query: Query) -> Answer:
         request = within_time(_parse_request(parameters(query, _duplicate)))
-        reader, now_ms = self._sources.reader, self._sources.now_ms()
+        reader = self._sources.reader
         record = reader.find(request.symbol)
         if record is None or not record.contract.is_perpetual:
             raise Refusal("unknown_symbol", f"There is no contract {request.symbol[:40]!r} here.", 404)
-        bars = reader.bars(
-            record, request.interval, start_ms=request.start_ms, end_ms=request.end_ms, limit=request.limit
-        )
-        reason = completeness(reader, record, request, held_in_bars(bars), now_ms).reason
+
+        def read() -> tuple[list[StoredBar], Held | None]:
+            bars = reader.bars(
+                record, request.interval, start_ms=request.start_ms, end_ms=request.end_ms, limit=request.limit
+            )
+            return bars, held_in_bars(bars)
+
+        bars, reason = self._through.answer(record, request, read)
         body = {
             "symbol": record.contract.symbol,
             "interval": request.interval.name,

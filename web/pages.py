@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from bars import Interval, Span, stored_source
 from bars.contract import NO_DELIVERY_MS, Contract
+from bars.gaps import merge, subtract
 from storage import ContractRecord, Reader, StoredBar
 from wire.requests import KlinesRequest
 
@@ -88,7 +89,12 @@ def asked_span(request: KlinesRequest, contract: Contract, now_ms: int) -> Span:
 
 
 def completeness(
-    reader: Reader, record: ContractRecord, request: KlinesRequest, held: Held | None, now_ms: int | None
+    reader: Reader,
+    record: ContractRecord,
+    request: KlinesRequest,
+    held: Held | None,
+    now_ms: int | None,
+    absent: Sequence[Span] = (),
 ) -> Completeness:
     """What of the bars that `request` asks for is not in an answer that holds `held`.
 
@@ -96,6 +102,7 @@ def completeness(
 
     Args:
         now_ms: the exchange's time; None when it is not known, and then nobody knows what the newest bar is.
+        absent: spans in which the exchange was just found to have no more bars than are stored.
     """
     interval, source = request.interval, stored_source(request.interval)
     if now_ms is None and request.start_ms is None and request.end_ms is None:
@@ -104,11 +111,11 @@ def completeness(
     asked = asked_span(request, record.contract, known_ms)
     missing: list[Span] = []
     if held is None or not _is_whole(held, asked, interval, known_ms):
-        missing = _missing(reader, record, asked, interval, held, known_ms)
+        missing = _missing(reader, record, asked, interval, held, known_ms, absent)
         if not missing:
             # Where the exchange itself has no bars, a full answer reaches beyond the buckets that were asked.
             reached = _reached(request, asked, record.contract, held, known_ms)
-            missing = _missing(reader, record, reached, interval, held, known_ms)
+            missing = _missing(reader, record, reached, interval, held, known_ms, absent)
     return Completeness(source, missing, _reason(source, missing, request, record.contract, asked, known_ms))
 
 
@@ -148,7 +155,13 @@ def _reached(request: KlinesRequest, asked: Span, contract: Contract, held: Held
 
 
 def _missing(
-    reader: Reader, record: ContractRecord, span: Span, interval: Interval, held: Held | None, now_ms: int
+    reader: Reader,
+    record: ContractRecord,
+    span: Span,
+    interval: Interval,
+    held: Held | None,
+    now_ms: int,
+    absent: Sequence[Span],
 ) -> list[Span]:
     """The parts of `span` that are neither held, nor in the answer as the bar in progress, nor known not to exist."""
     source, closed_ms = stored_source(interval), interval.floor(now_ms)
@@ -163,7 +176,7 @@ def _missing(
         if not part.is_empty:
             missing += reader.holes(record, source, part)
     progress = Span(max(known_ms, closed_ms), _needed_stop_ms(span, interval, now_ms))
-    return missing if progress.is_empty else [*missing, progress]
+    return list(subtract(missing if progress.is_empty else [*missing, progress], merge(absent)))
 
 
 def _reason(

@@ -24,8 +24,9 @@ KEEP_ALIVE_S = 75
 STOP_PATIENCE_S = 1
 BACKLOG = 2048
 WsgiApp = Callable[..., Iterable[bytes]]
-WORKERS = 8
-"""Threads that answer requests. Most are held up by the interpreter's lock, not by waiting."""
+WORKERS = 32
+"""Threads that answer requests, made as they are needed. Most of them are for requests that wait for the exchange;
+the others are held up by the interpreter's lock, not by waiting."""
 
 
 class WebServer:

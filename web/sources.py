@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bars import ContractKey, Interval, Span
 from storage import Reader
+
+Fetch = Callable[[ContractKey, Interval, Sequence[Span], float], str | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where answers come from. The callables may be called by several threads at once, and must not wait."""
+    """Where answers come from. The callables may be called by several threads at once; only `fetch` may wait."""
 
     reader: Reader
     now_ms: Callable[[], int | None]
@@ -23,3 +26,6 @@ class Sources:
     """The body of `/api/status`."""
     monotonic_s: Callable[[], float] = time.monotonic
     """Local time, for the age of what is remembered between two requests."""
+    fetch: Fetch | None = None
+    """Fetches spans of a stored interval from the exchange and stores them, within a number of seconds. Returns None
+    when they are stored, as far as the exchange has any, else why not. None where nothing is fetched on request."""

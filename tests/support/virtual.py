@@ -181,10 +181,11 @@ class VirtualSystem:
             wall_ms=lambda: 0,
         )
         options.setdefault("history", "1m=2h,5m=5h,30m=12h,4h=2d,1d=5d,1w=3w")
+        self._parts = Parts(Settings.of(database=str(path), **options), Random(seed), out)
         wiring = Wiring(
             threads=threads,
             random=Random(seed),
-            parts=Parts(Settings.of(database=str(path), **options), Random(seed), out),
+            parts=self._parts,
             status=Status(str(path), 0),
             publish=lambda status, _: self.status.update(status),
             give_up=self.gave_up.append,
@@ -198,6 +199,10 @@ class VirtualSystem:
     @property
     def supervisor(self) -> Address:
         return self._cell.address
+
+    @property
+    def backfill(self) -> Address:
+        return self._parts._addresses["backfill"]  # noqa: SLF001 - what starting the parts answers is not waited for
 
     def run(self, exchange_s: float, steps_per_beat: int = 400) -> None:
         """Let exchange time pass, a beat at a time; in each, actors take so many turns."""

@@ -1,0 +1,118 @@
+"""Reading through: what an answer lacks is fetched from the exchange first, where that can be done soon."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from bars import ContractKey, Interval, Patience, Span
+from storage import ContractRecord
+from web.pages import Completeness, Held, asked_span, completeness
+from web.server import WORKERS
+from web.sources import Sources
+from wire.requests import PAGE_BARS, KlinesRequest
+
+T = TypeVar("T")
+
+FETCH_S = 9.5
+"""All that a client waits for the exchange. Clients' own patience is 10 s and more."""
+ROUNDS_MAX = 4
+"""Where the exchange has no bars, a full answer reaches further than was asked, and a next span may be missing."""
+WAITING_MAX = WORKERS - 8
+"""So many requests may wait at a time: the other threads are for answers that are there."""
+SETTLE_MS = Patience().settle_ms
+"""The exchange's rows may still move for some seconds: newer bars come from the live feed alone."""
+REASON_CHARACTERS_MAX = 300
+
+
+class ReadThrough:
+    """Completes answers for all pages of one application.
+
+    Args:
+        waiting_max: how many threads may wait at a time; requests beyond are answered with what is stored.
+    """
+
+    def __init__(self, sources: Sources, waiting_max: int = WAITING_MAX) -> None:
+        self._sources = sources
+        self._places = threading.BoundedSemaphore(waiting_max)
+
+    def answer(
+        self, record: ContractRecord, request: KlinesRequest, read: Callable[[], tuple[T, Held | None]]
+    ) -> tuple[T, str | None]:
+        """What `read` gives once the bars that it lacks are stored, and in one line what is missing all the same.
+
+        Args:
+            read: reads the answer to `request` from the database; also says which bars it holds.
+        """
+        deadline_s = self._sources.monotonic_s() + FETCH_S
+        fetched: list[Span] = []
+        why: str | None = None
+        for rounds_left in reversed(range(ROUNDS_MAX + 1)):
+            now_ms = self._sources.now_ms()
+            answer, found = self._look(record, request, read, now_ms, fetched)
+            spans = [] if now_ms is None or why is not None else _fetchable(found, request, record, now_ms)
+            if not spans or not rounds_left or self._sources.fetch is None:
+                break
+            why = self._fetch(record.contract.key, found.interval, spans, deadline_s)
+            if why is None:
+                fetched += spans
+        return answer, found.reason if found.reason is None or why is None else f"{found.reason}: {_one_line(why)}"
+
+    def _look(
+        self,
+        record: ContractRecord,
+        request: KlinesRequest,
+        read: Callable[[], tuple[T, Held | None]],
+        now_ms: int | None,
+        fetched: Sequence[Span],
+    ) -> tuple[T, Completeness]:
+        """The answer as it is now, and what is missing of it."""
+        answer, held = read()
+        found = completeness(self._sources.reader, record, request, held, now_ms, fetched)
+        if now_ms is not None and found.missing:
+            asked = asked_span(request, record.contract, now_ms)
+            if all(span.intersect(asked).is_empty for span in found.missing):
+                # What was missing in the answer may have been stored before the second look.
+                answer, held = read()
+                found = completeness(self._sources.reader, record, request, held, now_ms, fetched)
+        return answer, found
+
+    def _fetch(self, key: ContractKey, interval: Interval, spans: Sequence[Span], deadline_s: float) -> str | None:
+        fetch, left_s = self._sources.fetch, deadline_s - self._sources.monotonic_s()
+        if fetch is None or left_s <= 0:
+            return "fetching them took too long"
+        if not self._places.acquire(blocking=False):
+            return "too many requests are waiting for the exchange"
+        try:
+            return fetch(key, interval, spans, left_s)
+        finally:
+            self._places.release()
+
+
+def _fetchable(found: Completeness, request: KlinesRequest, record: ContractRecord, now_ms: int) -> list[Span]:
+    """What to fetch next of what is missing: no more than was asked for or than one page brings, from the end that
+    the answer begins with; nothing that still moves."""
+    interval, settled = found.interval, Span(0, found.interval.floor(now_ms - SETTLE_MS))
+    spans = [span for missing in found.missing if not (span := missing.intersect(settled)).is_empty]
+    asked = interval.count(*asked_span(request, record.contract, now_ms))
+    return _ends(spans, interval, max(PAGE_BARS, asked), newest=request.start_ms is None)
+
+
+def _ends(spans: Sequence[Span], interval: Interval, bars_max: int, *, newest: bool) -> list[Span]:
+    """The first `bars_max` bars of ascending spans, or the newest ones."""
+    taken: list[Span] = []
+    for span in reversed(spans) if newest else spans:
+        if bars_max <= 0:
+            break
+        if newest:
+            taken.append(Span(max(span.start_ms, interval.back(span.stop_ms, bars_max)), span.stop_ms))
+        else:
+            taken.append(Span(span.start_ms, min(span.stop_ms, interval.back(span.start_ms, -bars_max))))
+        bars_max -= interval.count(*taken[-1])
+    return sorted(taken)
+
+
+def _one_line(text: str) -> str:
+    """As a header may hold it."""
+    return " ".join(text.encode("ascii", "backslashreplace").decode().split())[:REASON_CHARACTERS_MAX]
