@@ -17,11 +17,11 @@ import ccxt  # type: ignore[import-untyped]
 import pytest
 
 from actors import BarSystem
-from bars import FIVE_MINUTES, MINUTE, Interval
+from bars import FIVE_MINUTES, MINUTE, MINUTE_MS, Interval
 from bars.interval import DAY_MS
-from exchange.simulated import Limits, SimulatedExchange, default_plan
+from exchange.simulated import FaultPlan, Limits, SimulatedExchange, default_plan
 from storage import Reader
-from tests.support.service import wait_until
+from tests.support.service import start_service, stop_service, wait_until
 from web import Sources, WebServer, make_app
 from wire.requests import PAGE_BARS
 from wire.rows import row_from_bar
@@ -33,6 +33,15 @@ SHORT_HISTORY = "1m=2h,5m=none,30m=none,4h=none,1d=none,1w=none"
 TWO_MONTHS_OF_5M = 17_280
 
 Row = list[Any]
+
+
+def asked(port: int, target: str) -> tuple[str | None, Any]:
+    """Why the answer is incomplete, and its body."""
+    with closing(http.client.HTTPConnection(HOST, port, timeout=20)) as connection:
+        connection.request("GET", target)
+        answer = connection.getresponse()
+        assert answer.status == 200
+        return answer.headers.get(INCOMPLETE), json.loads(answer.read())
 
 
 class Service(NamedTuple):
@@ -47,11 +56,7 @@ class Service(NamedTuple):
 
     def get(self, target: str) -> tuple[str | None, Any]:
         """Why the answer is incomplete, and its body."""
-        with closing(http.client.HTTPConnection(HOST, self.server.port, timeout=20)) as connection:
-            connection.request("GET", target)
-            answer = connection.getresponse()
-            assert answer.status == 200
-            return answer.headers.get(INCOMPLETE), json.loads(answer.read())
+        return asked(self.server.port, target)
 
     def klines(self, symbol: str, interval: Interval, start_ms: int, limit: int) -> tuple[str | None, list[Row]]:
         return self.get(f"/fapi/v1/klines?symbol={symbol}&interval={interval}&startTime={start_ms}&limit={limit}")
@@ -132,8 +137,8 @@ def test_twenty_clients_that_want_the_same_span_have_it_fetched_once(service: Se
     start_ms = service.ago(20, MINUTE)
     before = service.exchange.counters.requests[KLINES]
     with ThreadPoolExecutor(20) as clients:
-        asked = [clients.submit(service.klines, "BTCUSDT", MINUTE, start_ms, PAGE_BARS) for _ in range(20)]
-        answers = [client.result(timeout=20) for client in asked]
+        sent = [clients.submit(service.klines, "BTCUSDT", MINUTE, start_ms, PAGE_BARS) for _ in range(20)]
+        answers = [client.result(timeout=20) for client in sent]
     assert answers == [(None, service.truth("BTCUSDT", MINUTE, start_ms, PAGE_BARS))] * 20
     assert service.exchange.counters.requests[KLINES] == before + 1
 
@@ -143,8 +148,8 @@ def test_overlapping_spans_are_fetched_once_too(service: Service) -> None:
     before = service.exchange.counters.requests[KLINES]
     starts_ms = [MINUTE.back(first_ms, -50 * number) for number in range(count)]
     with ThreadPoolExecutor(count) as clients:
-        asked = [clients.submit(service.klines, "ETHUSDT", MINUTE, start_ms, 400) for start_ms in starts_ms]
-        answers = [client.result(timeout=20) for client in asked]
+        sent = [clients.submit(service.klines, "ETHUSDT", MINUTE, start_ms, 400) for start_ms in starts_ms]
+        answers = [client.result(timeout=20) for client in sent]
     assert answers == [(None, service.truth("ETHUSDT", MINUTE, start_ms, 400)) for start_ms in starts_ms]
     # Whoever comes first asks for 400 minutes; each further one for what lies before and behind at most.
     assert service.exchange.counters.requests[KLINES] - before <= count
@@ -153,10 +158,7 @@ def test_overlapping_spans_are_fetched_once_too(service: Service) -> None:
 @pytest.mark.parametrize("interval", ["1h", "12h", "1M"])
 def test_what_is_derived_is_fetched_in_parts(service: Service, interval: str) -> None:
     _, ours = service.get(f"/fapi/v1/klines?symbol=BTCUSDT&interval={interval}&limit=1500")
-    connection = http.client.HTTPConnection(HOST, service.exchange.port, timeout=20)
-    connection.request("GET", f"/fapi/v1/klines?symbol=BTCUSDT&interval={interval}&limit=1500")
-    theirs = json.loads(connection.getresponse().read())
-    connection.close()
+    _, theirs = asked(service.exchange.port, f"/fapi/v1/klines?symbol=BTCUSDT&interval={interval}&limit=1500")
     assert len(ours) == len(theirs)
     assert ours[:-1] == theirs[:-1]
 
@@ -201,3 +203,30 @@ def test_when_the_weight_is_used_up_it_is_said_at_once_and_never_exceeded(tmp_pa
         truth = service.truth("ETHUSDT", MINUTE, at_ms, 1_500)
         assert all(row in truth for row in rows if row[0] <= truth[-1][0])
         assert exchange.counters.weight_max <= 60
+
+
+def test_serve_stops_within_seconds_though_a_client_waits_and_web_alone_fetches_nothing(tmp_path: Path) -> None:
+    plan = default_plan(seed=6, count=2, history_days=5, frames_per_minute=120, changes=False)
+    database, log = tmp_path / "bars.db", tmp_path / "bars.log"
+    at_ms = MINUTE.floor(plan.start_ms - 3 * DAY_MS)
+    target = f"/fapi/v1/klines?symbol=ETHUSDT&interval=1m&startTime={at_ms}&endTime={at_ms + MINUTE_MS}"
+    with SimulatedExchange(plan) as exchange, ThreadPoolExecutor(1) as client:
+        process = start_service(exchange, database, "--port", "0", "--symbols", "ETHUSDT", command="serve")
+        wait_until(lambda: "serving on" in log.read_text(), 20, "it serves")
+        port = int(log.read_text().partition("serving on http://127.0.0.1:")[2].split()[0])
+        wait_until(lambda: asked(port, "/api/symbols")[1]["symbols"] != [], 20, "it knows the contract")
+        exchange.faults = FaultPlan(timeouts=1.0)
+        waiting = client.submit(asked, port, target)
+        wait_until(lambda: exchange.counters.requests["/fapi/v1/klines", 0] > 0, 20, "it asks for the span")
+        started_s = time.monotonic()
+        assert stop_service(process) == 0
+        assert time.monotonic() - started_s < 5
+        reason, rows = waiting.result(timeout=1)
+        assert (str(reason).endswith(": the data service is stopping"), rows) == (True, [])
+        log.write_text("")
+        process = start_service(exchange, database, "--port", "0", command="web")
+        wait_until(lambda: "serving on" in log.read_text(), 20, "it serves")
+        port = int(log.read_text().partition("serving on http://127.0.0.1:")[2].split()[0])
+        reason, rows = asked(port, target)
+        assert (str(reason).endswith(" are not held"), rows) == (True, [])
+        assert stop_service(process) == 0
