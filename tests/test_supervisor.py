@@ -28,7 +28,7 @@ from actors.messages import (
     Tick,
     TimeObserved,
 )
-from actors.parts import Parts, StartOne, pair_names
+from actors.parts import Entrances, Parts, StartOne, pair_names
 from actors.restarts import RestartPolicy
 from actors.status import Status
 from actors.supervisor import BEAT_S, STUCK_S, Supervisor, Wiring
@@ -54,10 +54,11 @@ class FewParts(Parts):
         self.diary: list[Any] = []
         self._specs = specs
 
-    def start(self, supervisor: Address, start: StartOne) -> Address:  # noqa: ARG002
+    def start(self, supervisor: Address, start: StartOne) -> Entrances:  # noqa: ARG002
         for spec in self._specs:
             self.addresses[spec.name] = start(spec)
-        return self.addresses[self._specs[0].name]
+        first = self.addresses[self._specs[0].name]
+        return Entrances(hub=first, backfill=first)
 
     def start_pair(self, contract: Contract, start: StartOne) -> Address:
         stream, aggregator = pair_names(contract.key)
@@ -458,7 +459,7 @@ def test_a_supervisor_says_where_everything_can_be_reached() -> None:
         all_ended=lambda: None,
     )
     supervisor = Stage(dispatcher=dispatcher).play("supervisor", lambda: Supervisor(wiring)).address
-    assert supervisor.ask(Begin(), DEADLINE_S).name == "hub"
+    assert supervisor.ask(Begin(), DEADLINE_S).hub.name == "hub"
     started = supervisor.ask(StartChild(ChildSpec("feed", lambda: Recorder(told))), DEADLINE_S)
     assert started.name == "feed"
     assert supervisor.ask(StartChild(ChildSpec("feed", lambda: Recorder(told))), DEADLINE_S) is started
