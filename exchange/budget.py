@@ -181,6 +181,8 @@ class WeightBudget:
             self._enter_minute(named_ms)
             if named_ms + SKEW_MS < self._end_ms():
                 self._unplaced -= charge.places + charge.weight
+            else:  # too near to a minute's end to tell the minute: asking on would only spend what is held back
+                self._no_proof_before_ms = self._end_ms() + SKEW_MS
 
     def failed(self, charge: Charge, error: ExchangeError, now_ms: int | None) -> None:
         """The request failed at `now_ms`. A limit or a ban pauses all requests, if the exchange's time is known."""

@@ -365,3 +365,20 @@ def test_what_is_kept_for_requests_that_matter_more_is_there_for_them() -> None:
     assert budget.has_room(40, now_ms)
     assert budget.take(40, now_ms, now_ms) is not None
     assert not budget.has_room(40, now_ms)
+
+
+def test_a_time_too_near_to_a_minutes_end_to_tell_the_minute_is_not_asked_for_again_until_that_is_over() -> None:
+    end_ms = 100 * MINUTE_MS
+    budget = WeightBudget(0.1)
+    first = budget.take_proof(end_ms - 30_000, None)
+    assert first is not None
+    budget.answered(first, 1, end_ms - 30_000)
+    while (charge := budget.take(2, end_ms - 30_000, end_ms - 30_000)) is not None:
+        budget.answered(charge, None)
+    for named_ms in (end_ms - 100, end_ms + 100):
+        proof = budget.take_proof(named_ms, named_ms)
+        assert proof is not None
+        budget.answered(proof, None, named_ms)
+        assert not budget.needs_proof(named_ms, named_ms)
+        assert not budget.needs_proof(end_ms + 249, named_ms)
+    assert budget.needs_proof(end_ms + 250, end_ms + 100)
