@@ -38,6 +38,7 @@ LIBRARY_AT_HOME_IN = {
     "uvicorn": ("web/", "exchange/simulated/"),
     "pykka": ("actors/",),
     "rich": ("run.py",),
+    "pyarrow": ("actors/export_parquet.py",),
     "signal": ("run.py", "__main__.py"),
 }
 
@@ -46,6 +47,7 @@ PURE_MAY_IMPORT = PURE | {
     "__future__",
     "bisect",
     "collections",
+    "contextlib",
     "dataclasses",
     "datetime",
     "enum",
