@@ -1,8 +1,10 @@
 """Barkeep's command line: wiring, signals, log, exit statuses.
 
     0 done    1 stopped by its own supervision    2 bad option    4 database in use, unusable, or of a newer version
+    3 something is missing or different (audit)
 
-`status` also ends with 1 when no service is running.
+`status` also ends with 1 when no service is running, `audit` when the exchange cannot be reached, and `export` when a
+file cannot be written.
 """
 
 from __future__ import annotations
@@ -16,7 +18,8 @@ import queue
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -29,15 +32,21 @@ from rich.table import Table
 from rich.text import Text
 
 from actors import BarSystem
+from actors.audit import AuditOptions, run_audit
+from actors.audit_report import audit_line
 from actors.command_line import TEMPORARY, Command, parse
 from actors.data_service import DataService
+from actors.export import ExportFailed, ExportOptions, run_export
 from actors.log_lines import LineFormatter, Stderr
 from actors.options import BadOption
 from actors.progress import Report, every, progress_line, status_rows
 from actors.settings import Settings
+from bars import INTERVALS, STORED, Interval
+from exchange import ExchangeError
 from exchange.proxy import InvalidProxy
 from exchange.simulated import SimulatedExchange, default_plan
-from storage import DatabaseInUse, DatabaseNewer, DatabaseUnusable, Reader
+from storage import Reader, StorageError
+from storage import backup as copy_database
 from web import Sources, WebServer, make_app
 
 logger = logging.getLogger("barkeep")
@@ -46,6 +55,8 @@ SIGNAL_DELAY_S = 0.2
 """At most so long after a signal the ordered stop begins."""
 TERMINAL_PERIOD_S = 1.0
 LOG_PERIOD_S = 10.0
+TABLE_WIDTH = 200
+"""Where no terminal says how wide it is."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -56,8 +67,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return run(command)
     except (BadOption, InvalidProxy) as error:
         return failed(error, status=2)
-    except (DatabaseInUse, DatabaseUnusable, DatabaseNewer) as error:
+    except StorageError as error:
         return failed(error, status=4)
+    except (ExchangeError, ExportFailed) as error:
+        return failed(error, status=1)
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
 
@@ -76,6 +89,12 @@ def run(command: Command) -> int:
             return demo(command.settings, **command.own)
         case "status":
             return status(command.settings, as_json=command.own["json"])
+        case "audit":
+            return audit(command.settings, command.own)
+        case "export":
+            return export(command.settings, command.own)
+        case "backup":
+            return backup(command.settings, command.own["file"])
         case _:
             return serve(command.settings)
 
@@ -167,6 +186,56 @@ def status(settings: Settings, *, as_json: bool) -> int:
     return failed(ill, status=1) if ill else 0
 
 
+AUDITED = tuple(interval for interval in INTERVALS.values() if interval in STORED or interval.name == "1h")
+"""By default: hours tell of trades that the exchange's own minutes, and all that is made of them, lack."""
+
+
+def audit(settings: Settings, own: Mapping[str, Any]) -> int:
+    """Compare with the exchange, and mend if asked to; 3 when something is missing or different."""
+    wanted: tuple[Interval, ...] = own["intervals"] or AUDITED
+    options = AuditOptions(wanted, own["from"], own["to"], own["repair"])
+    with progress(settings, audit_line) as tell:
+        report = run_audit(settings, options, tell)
+    if own["json"]:
+        print(json.dumps(report.as_json(), ensure_ascii=False))
+    else:
+        show(*report.table())
+        print(*report.lines(), sep="\n")
+    return 0 if report.is_clean else 3
+
+
+def export(settings: Settings, own: Mapping[str, Any]) -> int:
+    """Stored bars to files, one line for each."""
+    options = ExportOptions(own["intervals"] or STORED, own["from"], own["to"], own["format"], own["output"])
+    for file in run_export(settings, options):
+        missing = f", {file.missing:,} missing" if file.missing else ""
+        print(f"{file.path}: {file.bars:,} bars{missing}, {megabytes(file.size_bytes)}")
+    return 0
+
+
+def backup(settings: Settings, target: Path) -> int:
+    """A consistent copy of the database, one line about it."""
+    started_s = time.monotonic()
+    size_bytes = copy_database(settings.database, target)
+    print(f"{target}: {megabytes(size_bytes)}, integrity checked, in {time.monotonic() - started_s:.1f} s")
+    return 0
+
+
+def show(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table of texts; numbers to the right."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for heading, column in zip(headings, zip(*rows, strict=True) if rows else [()] * len(headings), strict=True):
+        is_number = all(text.replace(",", "").isdecimal() for text in column)
+        table.add_column(heading, justify="right" if is_number else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*map(Text, row))
+    Console(width=None if sys.stdout.isatty() else TABLE_WIDTH).print(table)
+
+
+def megabytes(size_bytes: int) -> str:
+    return f"{size_bytes / 1_000_000:,.1f} MB"
+
+
 # The parts
 
 
@@ -210,13 +279,13 @@ def outcome(system: BarSystem) -> int:
 
 
 @contextmanager
-def progress(settings: Settings) -> Iterator[Report]:
+def progress(settings: Settings, line: Callable[[Mapping[str, Any]], str] = progress_line) -> Iterator[Report]:
     """A function that is called often and shows the status now and then: live on a terminal, else in the log."""
     if not sys.stderr.isatty() or settings.log_format == "json":
-        yield every(LOG_PERIOD_S, lambda facts: logger.info("%s", progress_line(facts)))
+        yield every(LOG_PERIOD_S, lambda facts: logger.info("%s", line(facts)))
         return
     with Live(console=Console(stderr=True), auto_refresh=False, transient=True) as live:
-        yield every(TERMINAL_PERIOD_S, lambda facts: live.update(Text(progress_line(facts)), refresh=True))
+        yield every(TERMINAL_PERIOD_S, lambda facts: live.update(Text(line(facts)), refresh=True))
 
 
 class Stopping:

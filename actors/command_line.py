@@ -16,7 +16,8 @@ from pathlib import Path
 from textwrap import wrap
 from typing import Any, NoReturn
 
-from actors.options import BadOption, Option, number, read, switch, unknown_option, whole_number
+from actors.options import BadOption, Option, file_path, number, one_of, read, switch, unknown_option, whole_number
+from actors.selection import intervals, moment
 from actors.settings import OPTIONS, Settings
 from wire.version import VERSION
 
@@ -46,9 +47,16 @@ class Kind:
     uses: frozenset[str]
     """The names of the settings that matter to it; the others are accepted and change nothing."""
     own: tuple[Option, ...] = ()
-    """Options that no other command has."""
+    """Options that not every command has; several commands may have one of the same name."""
+    words: tuple[str, ...] = ()
+    """What else is to stand on the command line, each the path of a file."""
     defaults: Mapping[str, str] = field(default_factory=dict)
     """Where it differs from the settings' own defaults."""
+
+    @property
+    def usage(self) -> str:
+        """The command and its words."""
+        return " ".join((self.name, *self.words))
 
     @property
     def options(self) -> list[Option]:
@@ -56,6 +64,25 @@ class Kind:
         settings = (replace(option, default=self.defaults.get(option.name, option.default)) for option in OPTIONS)
         return [*settings, *self.own]
 
+
+_JSON = Option("json", "false", "", "Print JSON.", switch, "what to show", is_flag=True)
+_INTERVALS = Option(
+    "intervals",
+    "default",
+    "NAMES",
+    "Intervals separated by commas, or all 14; by default the stored ones, and for audit 1h beside them.",
+    intervals,
+    "which bars",
+)
+_FROM = Option(
+    "from",
+    "none",
+    "TIME",
+    "The first open time: a date, a date-time in UTC or milliseconds; none: where the stored bars begin.",
+    moment,
+    "which bars",
+)
+_TO = Option("to", "none", "TIME", "Where to stop, exclusive; none: where the stored bars end.", moment, "which bars")
 
 KINDS = (
     Kind("serve", "data service and web in one process (the default)", _EVERYTHING),
@@ -76,8 +103,33 @@ KINDS = (
         "status",
         "the running service at a glance",
         frozenset({"database"}),
-        own=(Option("json", "false", "", "Print JSON.", switch, "status", is_flag=True),),
+        own=(_JSON,),
     ),
+    Kind(
+        "audit",
+        "compare stored bars with the exchange's, and with sums of smaller ones",
+        _LOGGING | {"database", "symbols", "rest_url", "proxy", "weight_share"},
+        own=(
+            _INTERVALS,
+            _FROM,
+            _TO,
+            _JSON,
+            Option("repair", "false", "", "Put the exchange's bars in place.", switch, "what to do", is_flag=True),
+        ),
+    ),
+    Kind(
+        "export",
+        "write stored bars to CSV or Parquet files",
+        _LOGGING | {"database", "symbols"},
+        own=(
+            _INTERVALS,
+            _FROM,
+            _TO,
+            Option("format", "csv", "FORMAT", "csv, as in the archive, or parquet.", one_of("csv", "parquet"), "files"),
+            Option("output", ".", "DIR", "The directory for the files.", file_path, "files"),
+        ),
+    ),
+    Kind("backup", "a consistent copy of the database while others write it", frozenset({"database"}), words=("FILE",)),
 )
 
 
@@ -104,22 +156,30 @@ def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Command:
     """
     given, words, asked = _arguments(argv)
     kind = _kind(words)
-    if asked:
+    if not asked:
+        _expect_words(kind, words[1:])
+    else:
         text = f"barkeep {VERSION}\n" if asked == "version" else _help(kind if words else None)
         return Command(asked, Settings.of(), {"text": text})
     for option in _own_options():
-        if option.name in given and option not in kind.own:
-            owner = next(other.name for other in KINDS if option in other.own)
-            raise BadOption(option.flag, f"the command {owner}", kind.name)
+        if option.name in given and option.name not in _names(kind):
+            owners = " or ".join(other.name for other in KINDS if option.name in _names(other))
+            raise BadOption(option.flag, f"the command {owners}", kind.name)
     given = _variables(environ) | given
     given = _file(given) | given
     values = {option.name: _value(option, given) for option in kind.options}
     own = {option.name: values.pop(option.name) for option in kind.own}
+    own |= {name.lower(): file_path(word) for name, word in zip(kind.words, words[1:], strict=True)}
     return Command(kind.name, Settings(**values), own)
 
 
+def _names(kind: Kind) -> set[str]:
+    return {option.name for option in kind.own}
+
+
 def _own_options() -> list[Option]:
-    return [option for kind in KINDS for option in kind.own]
+    """Each name once, in the order of the commands."""
+    return list({option.name: option for kind in KINDS for option in kind.own}.values())
 
 
 def _known() -> list[Option]:
@@ -158,12 +218,18 @@ def _arguments(argv: Sequence[str]) -> tuple[Given, list[str], str]:
 
 def _kind(words: Sequence[str]) -> Kind:
     names = [kind.name for kind in KINDS]
-    if len(words) > 1:
-        raise BadOption("command", "one command", " ".join(words))
     name = words[0] if words else names[0]
     if name not in names:
         raise BadOption("command", f"{', '.join(names[:-1])} or {names[-1]}", name)
     return KINDS[names.index(name)]
+
+
+def _expect_words(kind: Kind, words: Sequence[str]) -> None:
+    if len(words) == len(kind.words):
+        return
+    if kind.words:
+        raise BadOption(kind.name, f"one path, as in {kind.usage}", " ".join(words))
+    raise BadOption("command", "one command", " ".join((kind.name, *words)))
 
 
 def _variables(environ: Mapping[str, str]) -> Given:
@@ -215,7 +281,7 @@ def _help(kind: Kind | None) -> str:
     """What one command takes; None: what there is."""
     parser = _Parser(
         prog="barkeep",
-        usage=f"barkeep {kind.name if kind else '[command]'} [options]",
+        usage=f"barkeep {kind.usage if kind else '[command]'} [options]",
         description=f"{kind.name}: {kind.summary}" if kind else _overview(),
         formatter_class=_Formatter,
         add_help=False,

@@ -20,6 +20,7 @@ import run
 from actors.command_line import KINDS, TEMPORARY, Command, parse
 from actors.options import BadOption
 from actors.settings import OPTIONS, Settings
+from bars import INTERVALS
 from storage import BarStore, ServiceState
 from wire.version import VERSION
 
@@ -107,7 +108,8 @@ def test_every_setting_is_tested_above() -> None:
 def test_every_command_takes_every_setting(kind: Any) -> None:
     argv = [part for name, (near, _) in VALUES.items() for part in (flag(name), near)]
     expected = Settings.of(**{name: near for name, (near, _) in VALUES.items()})
-    for arguments in ([kind.name, *argv], [*argv, kind.name], [*argv[:6], kind.name, *argv[6:]]):
+    named = [kind.name, *(word.lower() for word in kind.words)]
+    for arguments in ([*named, *argv], [*argv, *named], [*argv[:6], *named, *argv[6:]]):
         command = parse(arguments, {})
         assert (command.name, command.settings) == (kind.name, expected)
 
@@ -138,7 +140,27 @@ def test_status_can_print_json(sources: Sources) -> None:
 def test_another_commands_option_is_welcome_in_the_file_and_the_environment_only(sources: Sources) -> None:
     assert parse([*sources.toml("speed = 2"), "serve"], {"BARKEEP_JSON": "1"}).own == {}
     assert refusal(["serve", "--speed", "2"]) == "--speed: expected the command demo, got 'serve'"
-    assert refusal(["--json"]) == "--json: expected the command status, got 'serve'"
+    assert refusal(["--json"]) == "--json: expected the command status or audit, got 'serve'"
+    assert refusal(["--from", "0"]) == "--from: expected the command audit or export, got 'serve'"
+
+
+def test_an_audit_has_bounds_in_any_form(sources: Sources) -> None:
+    assert parse(["audit"], {}).own == {"intervals": None, "from": None, "to": None, "json": False, "repair": False}
+    argv = ["audit", "--intervals", "1h,1m", "--from", "2025-01-31", "--to=2025-01-31T12:00Z", "--repair"]
+    assert parse(argv, {"BARKEEP_JSON": "1"}).own == {
+        "intervals": (INTERVALS["1m"], INTERVALS["1h"]),
+        "from": 1_738_281_600_000,
+        "to": 1_738_324_800_000,
+        "json": True,
+        "repair": True,
+    }
+    from_file = parse([*sources.toml('from = 1738281600000\nintervals = ["1d"]'), "audit"], {}).own
+    assert (from_file["from"], from_file["intervals"]) == (1_738_281_600_000, (INTERVALS["1d"],))
+
+
+def test_a_backup_takes_one_path_wherever_it_stands() -> None:
+    for argv in (["backup", "copy.db"], ["--log-level", "info", "backup", "--database", "a.db", "copy.db"]):
+        assert parse(argv, {}).own == {"file": Path("copy.db")}
 
 
 def test_variables_of_others_do_not_matter() -> None:
@@ -174,7 +196,14 @@ def test_variables_of_others_do_not_matter() -> None:
             {"BARKEEP_PROT": "1"},
             "BARKEEP_PROT: expected a known option, the nearest is BARKEEP_PORT, got 'BARKEEP_PROT'",
         ),
-        (["sevre"], {}, "command: expected serve, data, web, demo or status, got 'sevre'"),
+        (["sevre"], {}, "command: expected serve, data, web, demo, status, audit, export or backup, got 'sevre'"),
+        (["backup"], {}, "backup: expected one path, as in backup FILE, got ''"),
+        (["backup", "a", "b"], {}, "backup: expected one path, as in backup FILE, got 'a b'"),
+        (["audit", "--intervals", "1m,3d"], {}, "--intervals: expected intervals separated by commas, "
+         "of 1m, 3m, 5m, 15m, 30m, 1h, 2h, 4h, 6h, 8h, 12h, 1d, 1w, 1M, or all, got '1m,3d'"),
+        (["export", "--to", "yesterday"], {}, "--to: expected a date (2025-01-31), "
+         "a date-time in UTC (2025-01-31T12:30) or milliseconds, got 'yesterday'"),
+        (["export", "--format", "xml"], {}, "--format: expected csv or parquet, got 'xml'"),
         (["data", "web"], {}, "command: expected one command, got 'data web'"),
         (
             ["status", "--json=3"],
@@ -297,7 +326,7 @@ def test_a_bad_option_is_exactly_one_line_and_status_2(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("command", ["web", "status"])
+@pytest.mark.parametrize("command", ["web", "status", "audit", "export"])
 def test_a_missing_database_is_one_line_and_status_4(command: str, tmp_path: Path) -> None:
     done = barkeep(command, cwd=tmp_path)
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (4, "", 1)

@@ -1,0 +1,241 @@
+"""What an audit found: counts for a table, findings for the lines below it, all of it as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from bars import Bar, Interval, Span, to_text
+from bars.comparison import Contradiction, Difference, Verdict, differing
+from bars.times import time_text
+
+LINES_MAX = 100
+FIELDS_MAX = 3
+
+
+class Kind(Enum):
+    """What can be found, in words."""
+
+    CONTRADICTION = "the exchange contradicts itself"
+    FALSELY_EMPTY = "falsely empty at the exchange"
+    DIFFERENT = "different"
+    MISSING_HERE = "missing here"
+    MISSING_THERE = "missing at the exchange"
+    INCONSISTENT = "not the sum of smaller bars"
+    NOT_COMPARED = "not compared"
+
+    @property
+    def is_fault(self) -> bool:
+        """Whether it says anything against what is stored."""
+        return self not in (Kind.CONTRADICTION, Kind.FALSELY_EMPTY)
+
+
+@dataclass(slots=True)
+class Finding:
+    """Neighbouring bars of one kind."""
+
+    symbol: str
+    interval: Interval
+    kind: Kind
+    span: Span
+    bars: int
+    detail: str
+    """About the first of them."""
+    is_fault: bool
+    mended: bool = False
+
+    def line(self) -> str:
+        bars = f"{self.bars:,} bar{'s' if self.bars != 1 else ''}"
+        what = f"mended, was {self.kind.value}" if self.mended else self.kind.value
+        span = f"{time_text(self.span.start_ms)} to {time_text(self.span.stop_ms)}"
+        return f"{self.symbol} {self.interval} {span}: {bars} {what}" + (f": {self.detail}" if self.detail else "")
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "symbol": self.symbol,
+            "interval": self.interval.name,
+            "kind": self.kind.name.lower(),
+            "from": self.span.start_ms,
+            "to": self.span.stop_ms,
+            "bars": self.bars,
+            "detail": self.detail,
+            "mended": self.mended,
+        }
+
+
+@dataclass(slots=True)
+class SeriesReport:
+    """The counts of one symbol and interval."""
+
+    symbol: str
+    interval: Interval
+    span: Span
+    counts: dict[str, int] = field(
+        default_factory=lambda: dict.fromkeys(
+            (
+                *("compared", "equal", "different", "missing_here", "missing_there"),
+                *("sums", "inconsistent", "contradictions", "disputed", "not_compared", "mended"),
+            ),
+            0,
+        )
+    )
+    findings: list[Finding] = field(default_factory=list)
+
+    def unanswered(self, span: Span, error: str, *, is_fault: bool) -> None:
+        """The exchange gave no bars for a span that was asked for."""
+        bars = self.interval.count(*span)
+        self.counts["not_compared"] += bars
+        self._add(Kind.NOT_COMPARED, span, error, bars=bars, is_fault=is_fault)
+
+    def take(self, found: Verdict, left: Verdict) -> None:
+        """Add what was found for some span, and what of it is left after mending (the same without)."""
+        for name in ("equal", "different", "missing_here", "missing_there", "inconsistent", "contradictions"):
+            self.counts[name] += len(getattr(found, name))
+        self.counts["disputed"] += len(found.disputed)
+        self.counts["compared"] += found.compared
+        self.counts["sums"] += found.sums
+        remaining = {(kind, open_ms) for kind, open_ms, _ in _facts(left)}
+        for kind, open_ms, detail in sorted(_facts(found), key=lambda fact: (fact[0].value, fact[1])):
+            mended = kind.is_fault and (kind, open_ms) not in remaining
+            self.counts["mended"] += mended
+            self._add(kind, self._bucket(open_ms), detail, mended=mended, is_fault=kind.is_fault and not mended)
+        for span in found.falsely_empty:
+            self._add(Kind.FALSELY_EMPTY, span, "", bars=self.interval.count(*span), is_fault=False)
+
+    def _bucket(self, open_ms: int) -> Span:
+        return Span(open_ms, self.interval.next_open(open_ms))
+
+    def _add(self, kind: Kind, span: Span, detail: str, *, bars: int = 1, mended: bool = False, is_fault: bool) -> None:
+        last = self.findings[-1] if self.findings else None
+        if last and (last.kind, last.mended, last.span.stop_ms) == (kind, mended, span.start_ms):
+            last.span = Span(last.span.start_ms, span.stop_ms)
+            last.bars += bars
+            return
+        self.findings.append(Finding(self.symbol, self.interval, kind, span, bars, detail, is_fault, mended))
+
+
+@dataclass(slots=True)
+class AuditReport:
+    """All series, in the order in which they were added."""
+
+    repaired: bool
+    _series: dict[tuple[str, Interval], SeriesReport] = field(default_factory=dict)
+
+    def add(self, series: SeriesReport) -> None:
+        self._series[series.symbol, series.interval] = series
+
+    def series(self, symbol: str, interval: Interval) -> SeriesReport:
+        return self._series[symbol, interval]
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing is missing or different, or all that was is mended."""
+        return not any(finding.is_fault for finding in self._findings())
+
+    def table(self) -> tuple[list[str], list[list[str]]]:
+        """Headings, and a row of texts for each symbol and interval."""
+        columns = ["compared", "equal", "different", "missing_here", "missing_there", "sums", "contradictions"]
+        columns += ["mended"] if self.repaired else []
+        headings = ["symbol", "interval", "from", "to", *(name.replace("_", " ") for name in columns)]
+        rows = [
+            [
+                *(one.symbol, one.interval.name, time_text(one.span.start_ms), time_text(one.span.stop_ms)),
+                *(f"{one.counts[name]:,}" for name in columns),
+            ]
+            for one in self._series.values()
+        ]
+        return headings, rows
+
+    def lines(self) -> list[str]:
+        """What to say below the table: contradictions of the exchange, what was mended, what is wrong, the result."""
+        findings = sorted(self._findings(), key=lambda one: one.mended)
+        faults = [one for one in findings if one.is_fault]
+        return [*_few([one for one in findings if not one.is_fault]), *_few(faults), self._result()]
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "clean": self.is_clean,
+            "series": [
+                {
+                    "symbol": one.symbol,
+                    "interval": one.interval.name,
+                    "from": one.span.start_ms,
+                    "to": one.span.stop_ms,
+                    **one.counts,
+                }
+                for one in self._series.values()
+            ],
+            "findings": [finding.as_json() for finding in self._findings()],
+        }
+
+    def _findings(self) -> list[Finding]:
+        return [finding for one in self._series.values() for finding in one.findings]
+
+    def _result(self) -> str:
+        compared = sum(one.counts["compared"] for one in self._series.values())
+        wrong = {
+            kind.value: sum(one.bars for one in self._findings() if one.is_fault and one.kind is kind) for kind in Kind
+        }
+        said = ", ".join(f"{count:,} {words}" for words, count in wrong.items() if count)
+        mended = sum(one.counts["mended"] for one in self._series.values())
+        return (
+            f"audit: {compared:,} bars compared, "
+            + (f"{mended:,} mended, " if self.repaired else "")
+            + (said or "nothing missing or different")
+        )
+
+
+def audit_line(facts: Mapping[str, Any]) -> str:
+    """One line of progress."""
+    done, total = facts["bars_done"], facts["bars_total"]
+    return f"audit: {done:,} of {total:,} bars fetched ({100 * done // max(total, 1)} %)" + _left(facts)
+
+
+def _left(facts: Mapping[str, Any]) -> str:
+    seconds = facts.get("seconds_left")
+    return "" if seconds is None else f", about {seconds // 60:.0f} min {seconds % 60:.0f} s left"
+
+
+def _few(findings: list[Finding]) -> Iterator[str]:
+    yield from (finding.line() for finding in findings[:LINES_MAX])
+    if len(findings) > LINES_MAX:
+        yield f"and {len(findings) - LINES_MAX:,} more, all in --json"
+
+
+def _facts(verdict: Verdict) -> Iterator[tuple[Kind, int, str]]:
+    yield from ((Kind.CONTRADICTION, one.bar.open_ms, _sum_text(one)) for one in verdict.contradictions)
+    yield from ((Kind.DIFFERENT, one.ours.open_ms, _difference_text(one)) for one in verdict.different)
+    yield from ((Kind.MISSING_HERE, bar.open_ms, "") for bar in verdict.missing_here)
+    yield from ((Kind.MISSING_THERE, bar.open_ms, "") for bar in verdict.missing_there)
+    yield from ((Kind.INCONSISTENT, one.bar.open_ms, _sum_text(one)) for one in verdict.inconsistent)
+
+
+def _difference_text(difference: Difference) -> str:
+    ours, theirs = difference.ours, difference.theirs
+    return _few_fields(
+        f"{name} {_text(ours, name)} here, {_text(theirs, name)} there" for name in differing(ours, theirs)
+    )
+
+
+def _sum_text(found: Contradiction) -> str:
+    names = differing(found.bar, found.total)
+    return _few_fields(
+        f"{name} {_text(found.bar, name)}, the {found.parts} bars give {_text(found.total, name)}" for name in names
+    )
+
+
+def _few_fields(texts: Iterable[str]) -> str:
+    listed = list(texts)
+    more = len(listed) - FIELDS_MAX
+    return "; ".join(listed[:FIELDS_MAX]) + (f"; {more} more fields" if more > 0 else "")
+
+
+def _text(bar: Bar, name: str) -> str:
+    units: int = getattr(bar, name)
+    if name == "trades":
+        return str(units)
+    scale = bar.scale
+    decimals = scale.quote if "quote" in name else scale.volume if "volume" in name else scale.price
+    return to_text(units, decimals)
