@@ -16,8 +16,20 @@ from pathlib import Path
 from textwrap import wrap
 from typing import Any, NoReturn
 
-from actors.options import BadOption, Option, number, read, switch, unknown_option, whole_number
+from actors.options import (
+    BadOption,
+    Option,
+    number,
+    one_of,
+    read,
+    stored_intervals,
+    switch,
+    time_or_none,
+    unknown_option,
+    whole_number,
+)
 from actors.settings import OPTIONS, Settings
+from bars.times import EXPECTED
 from wire.version import VERSION
 
 if sys.version_info >= (3, 11):
@@ -71,6 +83,38 @@ KINDS = (
             Option("seed", "1", "N", "What the prices are drawn from.", whole_number(0, 2**31), "demo"),
         ),
         defaults={"database": TEMPORARY},
+    ),
+    Kind(
+        "backfill",
+        "fetch history from the archive and REST, and exit",
+        _EVERYTHING - _LISTENING - {"ws_url"},
+        own=(
+            Option(
+                "intervals",
+                "all",
+                "NAMES",
+                "Stored intervals separated by commas, or all six.",
+                stored_intervals,
+                "backfill",
+            ),
+            Option(
+                "from",
+                "none",
+                "TIME",
+                f"The first open time, inclusive: {EXPECTED}; none: as the history's depth says.",
+                time_or_none,
+                "backfill",
+            ),
+            Option("to", "none", "TIME", "The last open time, exclusive; none: up to now.", time_or_none, "backfill"),
+            Option(
+                "source",
+                "auto",
+                "SOURCE",
+                "Where from: auto, rest or archive.",
+                one_of("auto", "rest", "archive"),
+                "backfill",
+            ),
+        ),
     ),
     Kind(
         "status",
