@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import io
 import ssl
+import struct
 import zipfile
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from bars import MINUTE, Interval
 from exchange.errors import ExchangeError, InvalidAnswer
@@ -31,6 +32,11 @@ CSV_BYTES_MAX = 256 * 1024 * 1024
 """A month of minutes has 4 to 5.5 MB of text."""
 LISTING_BYTES_MAX = 16 * 1024 * 1024
 PAGES_MAX = 1000
+_BROKEN_ZIP = (
+    *(zipfile.BadZipFile, zlib.error, struct.error, NotImplementedError),
+    *(RuntimeError, ValueError, EOFError, OSError),
+)
+"""What zipfile raises when it reads bytes that are no sound zip."""
 
 
 class WrongChecksum(ExchangeError):
@@ -94,16 +100,16 @@ class ArchiveClient:
             expected = self._checksum(file)
             if expected == known is not None:
                 return Download(b"", known, 0)
-            body = None if expected is None else self._get(file.path)
+            body = None if expected is None else self._get(file.key)
             if body is None:
                 return None
             got = hashlib.sha256(body).hexdigest()
             if got == expected:
                 return Download(unzipped(body, file.base_name), got, len(body))
-        raise WrongChecksum(f"GET {file.path}: expected the SHA-256 {expected}, got {got}, twice")
+        raise WrongChecksum(f"GET /{file.key}: expected the SHA-256 {expected}, got {got}, twice")
 
     def _checksum(self, file: ArchiveFile) -> str | None:
-        body = self._get(f"{file.path}{CHECKSUM}")
+        body = self._get(f"{file.key}{CHECKSUM}")
         try:
             return None if body is None else parse_checksum(body, file)
         except InvalidArchive as error:
@@ -163,12 +169,12 @@ class ArchiveClient:
         self._files.close()
         self._listings.close()
 
-    def _get(self, path: str) -> bytes | None:
-        asked = f"GET {path}"
+    def _get(self, key: str) -> bytes | None:
+        asked = f"GET /{key}"
         no_parameters: Mapping[str, str] = {}
         answer = fetch(
             self._files,
-            self._archive_url + path,
+            f"{self._archive_url}/{quote(key)}",
             no_parameters,
             asked=asked,
             timeout_s=self._timeout_s,
@@ -195,7 +201,7 @@ def unzipped(body: bytes, base_name: str) -> bytes:
                     f"opening {base_name}.zip: expected at most {CSV_BYTES_MAX} bytes, got {names[0].file_size}"
                 )
             return archive.read(names[0])
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError) as error:
+    except _BROKEN_ZIP as error:
         raise InvalidAnswer(f"opening {base_name}.zip: expected a zip, got {error!r:.120}") from None
 
 

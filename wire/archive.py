@@ -14,7 +14,6 @@ import string
 from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 from typing import NamedTuple
-from urllib.parse import quote
 from xml.etree import ElementTree
 
 from bars import DAY, INTERVALS, Interval
@@ -73,13 +72,9 @@ class ArchiveFile(NamedTuple):
 
     @property
     def key(self) -> str:
-        """Its key in the listing."""
+        """Its key in the listing, which is also its path at the archive: there to be percent-encoded, since
+        symbols may be Chinese."""
         return f"{folder(self.symbol, self.interval, self.period.kind)}{self.name}"
-
-    @property
-    def path(self) -> str:
-        """Its path at the archive, percent-encoded, since symbols may be Chinese."""
-        return f"/{quote(self.key)}"
 
 
 class Listed(NamedTuple):

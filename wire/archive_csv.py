@@ -99,8 +99,9 @@ def _lines(body: bytes) -> bytes:
     """The lines without header and with one LF behind each."""
     if b"\r" in body:
         body = body.replace(b"\r\n", b"\n")
-    if body[:1].isalpha():
-        body = body.partition(b"\n")[2]
+    first, _, others = body.partition(b"\n") if body[:1].isalpha() else (b"1", b"", b"")
+    if first.translate(None, _DIGITS) == first:  # a header has no digits
+        body = others
     return body if not body or body.endswith(b"\n") else body + b"\n"
 
 
@@ -239,7 +240,10 @@ def _spare_zeros(values: Iterable[int], most: int) -> int:
 def _read_line_by_line(lines: bytes, interval: Interval, scale: Scale) -> BarTable:
     rows: dict[tuple[str, ...], None] = {}
     for line in lines.decode("utf-8", "replace").splitlines():
-        rows[tuple(_in_milliseconds(line.split(",")))] = None
+        fields = line.split(",")
+        if len(fields) != FIELD_COUNT:
+            raise InvalidBar(f"reading a line: expected {FIELD_COUNT} fields, got {line!r:.200}")
+        rows[tuple(_in_milliseconds(fields))] = None
     ordered = sorted(rows, key=_time)
     agreeing = _without_contradictions(ordered, lambda alone: bars_from_rows([alone], interval, scale)[0])
     bars = bars_from_rows(agreeing, interval, scale)
@@ -248,7 +252,7 @@ def _read_line_by_line(lines: bytes, interval: Interval, scale: Scale) -> BarTab
 
 def _in_milliseconds(fields: list[str]) -> list[str]:
     for at in (OPEN_TIME, CLOSE_TIME):
-        time = fields[at] if len(fields) > at else ""
+        time = fields[at]
         if len(time) < 20 and time.isascii() and time.isdecimal() and int(time) > TIME_MAX_MS:
             fields[at] = str(int(time) // _MICROSECONDS)
     return fields
