@@ -196,13 +196,14 @@ class Bulk:
     def _chosen(self, info: ExchangeInfo) -> list[Contract]:
         """The named symbols' contracts, whatever they are; else every trading perpetual."""
         symbols = self._settings.symbols
+        oldest_first = sorted(info.contracts, key=lambda contract: (contract.onboard_ms, contract.symbol))
         if symbols is None:
-            return [one for one in info.contracts if one.is_perpetual and one.status == "TRADING"]
+            return [one for one in oldest_first if one.is_perpetual and one.status == "TRADING"]
         listed = {contract.symbol for contract in info.contracts}
         for symbol in symbols:
             if symbol not in listed:
                 raise BadOption("--symbols", "symbols that the exchange lists", symbol)
-        return [contract for contract in info.contracts if contract.symbol in symbols]
+        return [contract for contract in oldest_first if contract.symbol in symbols]
 
     def _plan(self, series: Sequence[Series], weight_per_minute: int) -> None:
         self._list(series)
