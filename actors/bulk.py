@@ -13,21 +13,21 @@ import queue
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from actors.asking import Asking, Question
 from actors.bulk_lanes import DOWNLOADS, ArchiveLane, Interrupted, Landed, RestLane, pausing
+from actors.bulk_larger import made_larger
 from actors.bulk_report import Meter, Outcome, Progress, plan_lines
+from actors.bulk_scope import chosen, listings
 from actors.bulk_series import Missing, Series, Wanted
-from actors.options import BadOption
 from actors.settings import Settings
-from bars import DAY, MINUTE, MINUTE_MS, STORED, Bar, BarError, Contract, Interval, Scale, Span
+from bars import MINUTE_MS, STORED, Bar, BarError, Contract, Interval, Scale, Span
 from bars.contract import NOT_YET_TRADING
 from bars.coverage import absences
-from bars.gaps import pages
 from exchange import ArchiveClient, Download, ExchangeError, Reply, RestClient, proxy_for
 from storage import (
     ArchivedBars,
@@ -36,12 +36,11 @@ from storage import (
     CommitReport,
     ContractOverflow,
     ContractsSeen,
-    LargerBars,
     LoadedFile,
     Origin,
     Reader,
 )
-from wire.archive import MONTH, ArchiveFile, Listed, Period, period_of
+from wire.archive import ArchiveFile, Period
 from wire.archive_csv import read_csv
 from wire.archive_plan import (
     DAILY_AFTER_MS,
@@ -62,9 +61,8 @@ SETTLE_MS = MINUTE_MS
 AHEAD = 2 * DOWNLOADS
 """Files under way or waiting to be stored; a month of minutes takes 4 to 5.5 MB of memory."""
 LOOK_EVERY_S = 0.2
+NO_LISTING = "the archive cannot be listed; files are tried unseen"
 COMMITS_AT_ONCE = 16
-LADDER_BARS = 50_000
-"""How many minutes are looked at in one transaction for the larger bars they make."""
 BARS_PER_S = 150_000
 BYTES_PER_S = 5_000_000
 """Guesses for the plan; while it runs, rates are measured."""
@@ -78,11 +76,6 @@ class _FileJob(NamedTuple):
 class _PageJob(NamedTuple):
     series: Series
     span: Span
-
-
-class _ListJob(NamedTuple):
-    series: Series
-    kind: Interval
 
 
 class Bulk:
@@ -153,7 +146,10 @@ class Bulk:
                 stack.callback(self._ended.set)
                 self._plan(series, weight)
                 self._download(series)
-                self._make_larger(series)
+                self._meter.stage = "making larger bars"
+                for completed in made_larger(series, self._reader, self._store):
+                    self._added[completed, "aggregated"] += 1
+                    self._look_up()
             except Interrupted:
                 logger.info("stopping; what was fetched is stored")
             interrupted = self._is_stopped()
@@ -175,7 +171,7 @@ class Bulk:
         info: ExchangeInfo = asking.answer(Question(lambda client: client.exchange_info(), weight=1))
         asking.set_limit(info.weight_per_minute)
         self._now_ms = asking.observed_ms
-        contracts = self._chosen(info)
+        contracts = chosen(info, self._settings.symbols)
         self._store.commit([ContractsSeen(contracts, info.frame)])
         settled_ms = self._now_ms - SETTLE_MS
         series = []
@@ -193,20 +189,8 @@ class Bulk:
         series.remember(self._reader)
         return series
 
-    def _chosen(self, info: ExchangeInfo) -> list[Contract]:
-        """The named symbols' contracts, whatever they are; else every trading perpetual."""
-        symbols = self._settings.symbols
-        oldest_first = sorted(info.contracts, key=lambda contract: (contract.onboard_ms, contract.symbol))
-        if symbols is None:
-            return [one for one in oldest_first if one.is_perpetual and one.status == "TRADING"]
-        listed = {contract.symbol for contract in info.contracts}
-        for symbol in symbols:
-            if symbol not in listed:
-                raise BadOption("--symbols", "symbols that the exchange lists", symbol)
-        return [contract for contract in oldest_first if contract.symbol in symbols]
-
     def _plan(self, series: Sequence[Series], weight_per_minute: int) -> None:
-        self._list(series)
+        self._list_archive(series)
         parts: dict[Interval, tuple[int, Estimate]] = {}
         for one in series:
             holes = one.holes(self._reader)
@@ -222,46 +206,26 @@ class Bulk:
         needed_s = duration_s(whole, weight_per_minute, klines_weight(PAGE_BARS), BARS_PER_S, BYTES_PER_S)
         self._announce(list(plan_lines(summed, needed_s)))
 
-    def _list(self, series: Sequence[Series]) -> None:
+    def _list_archive(self, series: Sequence[Series]) -> None:
         """Learn which files there are of the series that may want any. Without a listing, files are tried."""
         self._meter.stage = "listing the archive"
-        jobs = deque(job for one in series for job in self._listings(one))
+        jobs = deque(job for one in series for job in listings(one, self._reader))
         left = len(jobs)
         while left:
             while jobs and self._archive.under_way < AHEAD:
                 job = jobs.popleft()
-                after = self._before_first(job)
-                ask = partial(_listed, job, after)
-                self._archive.ask(job, ask)
+                self._archive.ask(job, job.ask)
             for landed in self._landed():
                 left -= 1
-                self._take_listing(landed.ticket, landed.value)
+                if isinstance(landed.value, ExchangeError):
+                    self._unlisted(landed.value)
+                else:
+                    landed.ticket.take(landed.value)
 
-    def _listings(self, series: Series) -> Iterator[_ListJob]:
-        holes = series.holes(self._reader)
-        steps = plan(holes, series.interval, series.published, series.source, series.tried)
-        for kind in (MONTH, DAY):
-            if any(period.kind is kind for period in steps.periods):
-                yield _ListJob(series, kind)
-
-    def _before_first(self, job: _ListJob) -> str:
-        """The key of the file before the first that may be wanted: a long listing need not be read from its start."""
-        series, kind = job
-        first = Period.of(kind, max(0, kind.floor(series.span.start_ms) - 1))
-        return ArchiveFile(series.contract.symbol, series.interval, first).key
-
-    def _take_listing(self, job: _ListJob, value: Any) -> None:
-        series, kind = job
-        if isinstance(value, ExchangeError):
-            warning = "the archive cannot be listed; files are tried unseen"
-            if warning not in self._warnings:
-                self._warnings.append(warning)
-                logger.warning("%s: %s", warning, value)
-            return
-        files: list[Listed] = value
-        sizes = {period: file.size_bytes for file in files if (period := period_of(file.key)) is not None}
-        was = series.published
-        series.published = Published(was.now_ms, (*was.listed, kind), {**was.sizes, **sizes})
+    def _unlisted(self, error: ExchangeError) -> None:
+        if NO_LISTING not in self._warnings:
+            self._warnings.append(NO_LISTING)
+            logger.warning("%s: %s", NO_LISTING, error)
 
     # --- doing it
 
@@ -275,7 +239,6 @@ class Bulk:
                 job = self._files.popleft()
                 self._archive.ask(job, partial(_download, job))
             self._take(self._landed())
-            self._report(self._progress)
 
     def _advance(self, series: Series) -> None:
         """Begin the next steps of a series that has none under way."""
@@ -311,9 +274,14 @@ class Bulk:
                 self._archive.taken(landed)
             if isinstance(landed.value, Exception) and not isinstance(landed.value, ExchangeError):
                 raise landed.value
+        self._look_up()
+        return found
+
+    def _look_up(self) -> None:
+        """Report, and see whether the user wants an end."""
+        self._report(self._progress)
         if self._is_stopped():
             raise Interrupted
-        return found
 
     def _take(self, landed: Sequence[Landed]) -> None:
         for ticket, value in ((one.ticket, one.value) for one in landed):
@@ -373,46 +341,12 @@ class Bulk:
         self._added[interval, way] += report.inserted
         self._meter.add(bars=report.inserted)
 
-    def _make_larger(self, series: Sequence[Series]) -> None:
-        """The larger bars that what is stored makes and that are missing, of all that was wanted."""
-        self._meter.stage = "making larger bars"
-        spans: dict[Contract, dict[Interval, Span]] = {}
-        for one in series:
-            spans.setdefault(one.contract, {})[one.interval] = one.span
-        for contract, wanted in spans.items():
-            self._make_larger_of(contract, wanted)
-
-    def _make_larger_of(self, contract: Contract, wanted: dict[Interval, Span]) -> None:
-        record = self._reader.get(contract.key)
-        assert record is not None
-        for number, smaller in enumerate(STORED[:-1]):
-            larger = STORED[number + 1]
-            below = [span for interval, span in wanted.items() if interval.span_ms <= smaller.span_ms]
-            if not below:
-                continue
-            span = Span(
-                larger.floor(min(span.start_ms for span in below)), larger.floor(max(span.stop_ms for span in below))
-            )
-            for hole in self._reader.holes(record, larger, span):
-                for part in pages(hole, larger, max(1, LADDER_BARS * MINUTE.span_ms // larger.span_ms)):
-                    report = self._store.commit([LargerBars(contract.key, smaller, part)])
-                    for completed in report.completed:
-                        self._added[completed.closed.interval, "aggregated"] += 1
-                    self._report(self._progress)
-                    if self._is_stopped():
-                        raise Interrupted
-
     def _progress(self) -> Progress:
         return self._meter.progress(time.monotonic())
 
 
 def _bounds(period: Period) -> tuple[int, int]:
     return period.start_ms, period.stop_ms
-
-
-def _listed(job: _ListJob, after: str, client: ArchiveClient) -> list[Listed]:
-    series, kind = job
-    return client.files(series.contract.symbol, series.interval, kind, after)
 
 
 def _download(job: _FileJob, client: ArchiveClient) -> Download | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import subprocess
+import time
 from contextlib import closing
 from pathlib import Path
 from random import Random
@@ -33,7 +34,7 @@ CONTRACTS = tuple(
         symbol, "A", "USDT", onboard_ms=JULY_MS - days * DAY_MS, price_decimals=2, quantity_decimals=1,
         price_ticks=5_000, quiet_permille=30,
     )
-    for symbol, days in (("AUSDT", 9), ("BUSDT", 2))
+    for symbol, days in (("AUSDT", 9), ("BUSDT", 1))
 )  # fmt: skip
 
 
@@ -46,6 +47,15 @@ def contents(database: Path) -> list[tuple[object, ...]]:
             for table, columns in TABLES
             for row in connection.execute(f"SELECT {columns} FROM {table} ORDER BY 1, 2, 3")
         ]
+
+
+def planned(process: subprocess.Popen[str]) -> subprocess.Popen[str]:
+    """The process, once it has announced its plan."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("  in all"):
+            return process
+    raise AssertionError(process.communicate()[1])
 
 
 def killed_after(delay_s: float, process: subprocess.Popen[str]) -> bool:
@@ -63,12 +73,14 @@ def killed_after(delay_s: float, process: subprocess.Popen[str]) -> bool:
 def test_a_download_killed_at_ten_moments_resumes_to_the_same_result_each_time(tmp_path: Path) -> None:
     random = Random(7)
     plan = WorldPlan(1, NOW_MS, CONTRACTS, archive=ArchivePlan())
-    faults = FaultPlan(monthly_holes=0.5, wrong_checksums=0.3, delays=0.5, delay_s=0.1)
+    faults = FaultPlan(monthly_holes=0.5, wrong_checksums=0.3, delays=0.5, delay_s=0.2)
     clock = SimulatedClock(NOW_MS, monotonic=lambda: 0.0)
     with SimulatedExchange(plan, faults, clock=clock) as exchange:
         whole = Backfill(exchange, tmp_path / "whole.db")
-        process = start_backfill(exchange, whole.database, *OPTIONS)
+        process = planned(start_backfill(exchange, whole.database, *OPTIONS))
+        began_s = time.monotonic()
         output, errors = process.communicate(timeout=60)
+        whole_s = time.monotonic() - began_s
         assert process.returncode == 0, output + errors
         for contract in CONTRACTS:
             for interval in (MINUTE, FIVE_MINUTES):
@@ -78,8 +90,8 @@ def test_a_download_killed_at_ten_moments_resumes_to_the_same_result_each_time(t
         kills = 0
         while kills < KILLS:
             resumed = Backfill(exchange, tmp_path / f"{kills}.db")
-            if killed_after(0.4 + 2.0 * random.random(), start_backfill(exchange, resumed.database, *OPTIONS)):
-                kills += 1
+            process = planned(start_backfill(exchange, resumed.database, *OPTIONS))
+            kills += killed_after(0.6 * whole_s * random.random(), process)
             assert resumed.run([MINUTE, FIVE_MINUTES], start_ms=JUNE_MS).is_complete
             assert contents(resumed.database) == expected
             for file in tmp_path.glob(f"{resumed.database.name}*"):

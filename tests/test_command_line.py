@@ -174,7 +174,7 @@ def test_variables_of_others_do_not_matter() -> None:
             {"BARKEEP_PROT": "1"},
             "BARKEEP_PROT: expected a known option, the nearest is BARKEEP_PORT, got 'BARKEEP_PROT'",
         ),
-        (["sevre"], {}, "command: expected serve, data, web, demo or status, got 'sevre'"),
+        (["sevre"], {}, "command: expected serve, data, web, demo, backfill or status, got 'sevre'"),
         (["data", "web"], {}, "command: expected one command, got 'data web'"),
         (
             ["status", "--json=3"],
