@@ -1,7 +1,7 @@
 """Barkeep's command line: wiring, signals, log, exit statuses.
 
-    0 done    1 stopped by its own supervision    2 bad option    4 database in use, unusable, or of a newer version
-    3 something is missing or different (audit)
+    0 done    1 stopped by its own supervision    2 bad option    3 finished with something missing or different
+    4 database in use, unusable, or of a newer version
 
 `status` also ends with 1 when no service is running, `audit` when the exchange cannot be reached, and `export` when a
 file cannot be written.
@@ -28,18 +28,24 @@ from typing import Any
 
 from rich.console import Console
 from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+from rich.progress import Progress as Bars
 from rich.table import Table
 from rich.text import Text
 
 from actors import BarSystem
 from actors.audit import AuditOptions, run_audit
 from actors.audit_report import audit_line
+from actors.bulk import Bulk
+from actors.bulk_report import Progress, progress_text, rates_text, remaining_text, summary_lines
+from actors.bulk_series import Wanted
 from actors.command_line import TEMPORARY, Command, parse
 from actors.data_service import DataService
 from actors.export import ExportFailed, ExportOptions, run_export
 from actors.log_lines import LineFormatter, Stderr
 from actors.options import BadOption
 from actors.progress import Report, every, progress_line, status_rows
+from actors.selection import expect_order
 from actors.settings import Settings
 from bars import INTERVALS, STORED, Interval
 from exchange import ExchangeError
@@ -48,6 +54,7 @@ from exchange.simulated import SimulatedExchange, default_plan
 from storage import Reader, StorageError
 from storage import backup as copy_database
 from web import Sources, WebServer, make_app
+from wire.archive_plan import Source
 
 logger = logging.getLogger("barkeep")
 
@@ -87,6 +94,8 @@ def run(command: Command) -> int:
             return web(command.settings)
         case "demo":
             return demo(command.settings, **command.own)
+        case "backfill":
+            return backfill(command.settings, command.own)
         case "status":
             return status(command.settings, as_json=command.own["json"])
         case "audit":
@@ -169,6 +178,28 @@ def demo(settings: Settings, *, speed: float, count: int, seed: int) -> int:
                 proxy=None,
             )
         )
+
+
+def backfill(settings: Settings, asked: Mapping[str, Any]) -> int:
+    """Fetch history and exit; 3 when something is missing without an explanation."""
+    expect_order(asked["from"], asked["to"])
+    wanted = Wanted(asked["intervals"], asked["from"], asked["to"], Source(asked["source"]))
+    try:
+        with signals() as stopping, download_progress(settings) as report:
+            bulk = Bulk(settings, wanted, announce=announce, report=report, is_stopped=lambda: stopping.requested)
+            outcome = bulk.run()
+    except ExchangeError as error:
+        return failed(f"backfill: {error}; what is missing stays missing", status=3)
+    except StorageError as error:
+        return failed(error, status=4)
+    for line in summary_lines(outcome):
+        print(line, flush=True)
+    return 0 if outcome.is_complete else 3
+
+
+def announce(lines: Sequence[str]) -> None:
+    """Show a plan."""
+    print("plan:", *lines, sep="\n", flush=True)
 
 
 def status(settings: Settings, *, as_json: bool) -> int:
@@ -286,6 +317,35 @@ def progress(settings: Settings, line: Callable[[Mapping[str, Any]], str] = prog
         return
     with Live(console=Console(stderr=True), auto_refresh=False, transient=True) as live:
         yield every(TERMINAL_PERIOD_S, lambda facts: live.update(Text(line(facts)), refresh=True))
+
+
+@contextmanager
+def download_progress(settings: Settings) -> Iterator[Callable[[Callable[[], Progress]], None]]:
+    """A function that is called often and shows now and then how far a download is, on a terminal or in the log."""
+    due_s = time.monotonic()
+    if not sys.stderr.isatty() or settings.log_format == "json":
+
+        def log(progress: Callable[[], Progress]) -> None:
+            nonlocal due_s
+            if time.monotonic() >= due_s:
+                due_s = time.monotonic() + LOG_PERIOD_S
+                logger.info("%s", progress_text(progress()))
+
+        yield log
+        return
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rest]}")
+    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
+        files, requests = (bars.add_task(name, total=None, rest="") for name in ("files", "REST pages"))
+
+        def show(progress: Callable[[], Progress]) -> None:
+            nonlocal due_s
+            if time.monotonic() >= due_s:
+                due_s = time.monotonic() + 0.5
+                now = progress()
+                bars.update(files, completed=now.done.files, total=now.files_total, rest=rates_text(now))
+                bars.update(requests, completed=now.done.pages, total=now.pages_total, rest=remaining_text(now))
+
+        yield show
 
 
 class Stopping:

@@ -16,9 +16,21 @@ from pathlib import Path
 from textwrap import wrap
 from typing import Any, NoReturn
 
-from actors.options import BadOption, Option, file_path, number, one_of, read, switch, unknown_option, whole_number
+from actors.options import (
+    BadOption,
+    Option,
+    file_path,
+    number,
+    one_of,
+    read,
+    stored_intervals,
+    switch,
+    unknown_option,
+    whole_number,
+)
 from actors.selection import intervals, moment
 from actors.settings import OPTIONS, Settings
+from bars.times import EXPECTED
 from wire.version import VERSION
 
 if sys.version_info >= (3, 11):
@@ -98,6 +110,38 @@ KINDS = (
             Option("seed", "1", "N", "What the prices are drawn from.", whole_number(0, 2**31), "demo"),
         ),
         defaults={"database": TEMPORARY},
+    ),
+    Kind(
+        "backfill",
+        "fetch history from the archive and REST, and exit",
+        _EVERYTHING - _LISTENING - {"ws_url"},
+        own=(
+            Option(
+                "intervals",
+                "all",
+                "NAMES",
+                "Stored intervals separated by commas, or all six.",
+                stored_intervals,
+                "backfill",
+            ),
+            Option(
+                "from",
+                "none",
+                "TIME",
+                f"The first open time, inclusive: {EXPECTED}; none: as the history's depth says.",
+                moment,
+                "backfill",
+            ),
+            Option("to", "none", "TIME", "The last open time, exclusive; none: up to now.", moment, "backfill"),
+            Option(
+                "source",
+                "auto",
+                "SOURCE",
+                "Where from: auto, rest or archive.",
+                one_of("auto", "rest", "archive"),
+                "backfill",
+            ),
+        ),
     ),
     Kind(
         "status",

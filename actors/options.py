@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from bars import STORED, Interval
+
 _UPPER = str.maketrans(string.ascii_lowercase, string.ascii_uppercase)
 _SYMBOL_ASCII = frozenset(string.ascii_uppercase + string.digits + "_-")
 
@@ -116,6 +118,16 @@ def _is_symbol(name: str) -> bool:
     ascii_only = {letter for letter in name if letter.isascii()}
     visible = name.isprintable() and not any(map(str.isspace, name))
     return bool(name) and name != "ALL" and visible and ascii_only <= _SYMBOL_ASCII
+
+
+def stored_intervals(text: str) -> tuple[Interval, ...]:
+    """Stored intervals, ascending; all of them for `all`."""
+    names = {part.strip() for part in text.split(",")}
+    if names == {"all"}:
+        return STORED
+    if not names <= {interval.name for interval in STORED}:
+        raise ValueError(f"intervals separated by commas, of {', '.join(map(str, STORED))}, or all")
+    return tuple(interval for interval in STORED if interval.name in names)
 
 
 def whole_number(low: int, high: int) -> Callable[[str], int]:

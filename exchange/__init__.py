@@ -4,6 +4,7 @@
 and `ConnectionPacer` are pure and say when. Nothing in here retries or sleeps on its own.
 """
 
+from exchange.archive import ArchiveClient, Download, WrongChecksum
 from exchange.budget import Charge, WeightBudget
 from exchange.errors import (
     Banned,
@@ -26,12 +27,14 @@ from exchange.rest import Reply, RestClient
 from exchange.stream import StreamConnection, market_stream_url
 
 __all__ = [
+    "ArchiveClient",
     "Backoff",
     "Banned",
     "Blocked",
     "Charge",
     "ConnectionPacer",
     "Disconnected",
+    "Download",
     "ExchangeError",
     "HandshakeRefused",
     "InvalidAnswer",
@@ -46,6 +49,7 @@ __all__ = [
     "SymbolEnded",
     "Unreachable",
     "WeightBudget",
+    "WrongChecksum",
     "market_stream_url",
     "proxy_for",
 ]

@@ -6,11 +6,14 @@ What goes in is a change, what comes out plain values; tables, models and SQL st
 from storage.backup import backup
 from storage.bar_store import BarStore
 from storage.changes import (
+    ArchivedBars,
     Change,
     ClosedBars,
     CommitReport,
     CompletedBar,
     ContractsSeen,
+    LargerBars,
+    LoadedFile,
     Origin,
     PartialBars,
     ServiceState,
@@ -31,6 +34,7 @@ from storage.transaction import EXCHANGE_INFO
 
 __all__ = [
     "EXCHANGE_INFO",
+    "ArchivedBars",
     "BarStore",
     "Change",
     "ClosedBars",
@@ -42,6 +46,8 @@ __all__ = [
     "DatabaseInUse",
     "DatabaseNewer",
     "DatabaseUnusable",
+    "LargerBars",
+    "LoadedFile",
     "Origin",
     "PartialBars",
     "Reader",

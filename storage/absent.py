@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Sequence
 
-from bars import MINUTE_MS, Bar, Interval, Span
+from bars import MINUTE_MS, Interval, Span
 from bars.gaps import merge, missing, subtract
 from storage import bar_sql
 
@@ -27,10 +27,9 @@ def note(connection: sqlite3.Connection, contract_id: int, interval: Interval, s
     _replace(connection, contract_id, interval, merge([*known, *held]))
 
 
-def forget(connection: sqlite3.Connection, contract_id: int, interval: Interval, bars: Sequence[Bar]) -> None:
+def forget(connection: sqlite3.Connection, contract_id: int, interval: Interval, opens_ms: Sequence[int]) -> None:
     """Bars came where there were none: they are absent no longer."""
     known = recorded(connection, contract_id, interval)
-    opens_ms = [bar.open_ms for bar in bars] if known else []
     if not any(span.start_ms <= max(opens_ms) and span.stop_ms > min(opens_ms) for span in known):
         return
     came = merge(Span(open_ms, interval.next_open(open_ms)) for open_ms in opens_ms)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from bars import Bar, Contract, ContractKey, Interval, IntervalBar, Span
+from wire.table import BarTable
 
 
 class Origin(enum.IntEnum):
@@ -45,6 +46,36 @@ class ClosedBars(NamedTuple):
     absent: Sequence[Span] = ()
 
 
+class LoadedFile(NamedTuple):
+    """An archive file: its period as in its name (`2026-06`, `2026-06-05`) and its checksum."""
+
+    period: str
+    sha256: str
+
+
+class ArchivedBars(NamedTuple):
+    """Closed bars of one series from the archive, many at once; `file` is remembered as loaded.
+
+    They only fill what is missing, and take the place of bars that were aggregated here: where the archive
+    contradicts the stream or REST, REST is right (2025-01-29, 2024-10-28). No larger bars come of them:
+    `LargerBars` makes those.
+    """
+
+    key: ContractKey
+    interval: Interval
+    table: BarTable
+    file: LoadedFile | None = None
+
+
+class LargerBars(NamedTuple):
+    """Make the larger stored bars that are missing, or were aggregated of other parts, from the stored bars of
+    `interval` that open in the half-open `span` and the intervals between."""
+
+    key: ContractKey
+    interval: Interval
+    span: Span
+
+
 class PartialBars(NamedTuple):
     """The newest state of the bars in progress of one contract; each takes the place of the one before."""
 
@@ -60,7 +91,7 @@ class ServiceState(NamedTuple):
     committed_at_ms: int
 
 
-Change = ContractsSeen | ClosedBars | PartialBars | ServiceState
+Change = ContractsSeen | ClosedBars | ArchivedBars | LargerBars | PartialBars | ServiceState
 
 
 class CompletedBar(NamedTuple):

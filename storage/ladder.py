@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 
-from bars import MINUTE_MS, STORED, Bar, Interval, Scale, aggregate
+from bars import MINUTE_MS, STORED, Bar, Interval, Scale, Span, aggregate
 from storage import bar_sql
 from storage.changes import Origin
 
@@ -34,6 +34,11 @@ class Ladder:
             self._fresh[interval].update(by_minute)
         else:
             self.read_again(interval, by_minute)
+
+    def look_at(self, interval: Interval, span: Span) -> None:
+        """Note all bars that may be stored in a half-open span of open times."""
+        start, stop = interval.ceil(span.start_ms) // MINUTE_MS, span.stop_ms // MINUTE_MS
+        self._touched[interval].update(range(start, stop, bar_sql.minutes(interval)))
 
     def read_again(self, interval: Interval, open_minutes: Iterable[int]) -> None:
         """Trust only the database for bars that may differ there from what was noted before."""

@@ -104,6 +104,21 @@ class AbsentRow(Model):
         without_rowid = True
 
 
+class ArchiveFileRow(Model):
+    """An archive file whose bars were stored. The archive replaces files: `sha256` tells which one it was."""
+
+    contract_id = IntegerField()
+    interval = IntegerField()
+    period = TextField()
+    """`2026-06` or `2026-06-05`."""
+    sha256 = TextField()
+
+    class Meta:
+        table_name = "archive_file"
+        primary_key = CompositeKey("contract_id", "interval", "period")
+        without_rowid = True
+
+
 class ServiceRow(Model):
     """The data service's last word about itself: one row, with id 1."""
 
@@ -125,4 +140,13 @@ class DocumentRow(Model):
         without_rowid = True
 
 
-TABLES: tuple[type[Model], ...] = (ContractRow, BarRow, PartialRow, SeriesRow, AbsentRow, ServiceRow, DocumentRow)
+TABLES: tuple[type[Model], ...] = (
+    ContractRow,
+    BarRow,
+    PartialRow,
+    SeriesRow,
+    AbsentRow,
+    ArchiveFileRow,
+    ServiceRow,
+    DocumentRow,
+)

@@ -16,7 +16,7 @@ from storage import contracts, holes, series
 from storage.changes import ServiceState
 from storage.database import open_for_reading, transaction
 from storage.errors import translating
-from storage.models import AbsentRow, DocumentRow, SeriesRow, ServiceRow
+from storage.models import AbsentRow, ArchiveFileRow, DocumentRow, SeriesRow, ServiceRow
 from storage.page import Page
 from storage.records import ContractRecord, Seed, SeriesSummary, StoredBar
 from wire.rows import row_from_bar
@@ -109,6 +109,14 @@ class Reader:
         with self._snapshot(f"bars of {record.contract.symbol}") as connection:
             summary = series.get(connection, record.id, interval)
             return summary.first_ms if summary else None
+
+    def loaded_files(self, record: ContractRecord, interval: Interval) -> dict[str, str]:
+        """The archive files that were loaded of a stored interval: SHA-256 by period (`2026-06`, `2026-06-05`)."""
+        with self._snapshot(f"archive files of {record.contract.symbol}"):
+            query = ArchiveFileRow.select(ArchiveFileRow.period, ArchiveFileRow.sha256).where(
+                ArchiveFileRow.contract_id == record.id, ArchiveFileRow.interval == interval.span_ms // MINUTE_MS
+            )
+            return dict(query.tuples().execute(self._database))
 
     def seed(self, record: ContractRecord, stop_ms: int) -> Seed:
         """The closed bars from which the bars in progress begin: they tile from the week's start to `stop_ms`,

@@ -7,14 +7,20 @@ from collections.abc import Callable, Sequence
 from peewee import SchemaManager, SqliteDatabase
 
 from bars import MINUTE_MS, STORED
-from storage.models import TABLES
+from storage.models import TABLES, ArchiveFileRow
 
 APPLICATION_ID = 0x4261726B
 """`Bark`, in the header of the file: what tells our database from anybody else's."""
 
 Upgrade = Callable[[SqliteDatabase], None]
 
-UPGRADES: tuple[Upgrade, ...] = ()
+
+def _upgrade_archive_files(database: SqliteDatabase) -> None:
+    """The table that remembers which archive files were loaded."""
+    SchemaManager(ArchiveFileRow, database).create_all(safe=False)
+
+
+UPGRADES: tuple[Upgrade, ...] = (_upgrade_archive_files,)
 """From version 1 to 2, from 2 to 3, and so on. Each runs in the transaction that also notes the new version."""
 
 _INTERVALS = " UNION ALL ".join(

@@ -11,11 +11,13 @@ from bars import MINUTE_MS, Bar, ContractKey, Interval, IntervalBar, Scale, Unit
 from bars.decimals import rescale
 from storage import absent, bar_sql, contracts, series
 from storage.changes import (
+    ArchivedBars,
     Change,
     ClosedBars,
     CommitReport,
     CompletedBar,
     ContractsSeen,
+    LargerBars,
     Origin,
     PartialBars,
     ServiceState,
@@ -23,7 +25,7 @@ from storage.changes import (
 from storage.database import connection_of
 from storage.errors import ContractOverflow, UnknownContract
 from storage.ladder import Ladder
-from storage.models import DocumentRow, ServiceRow
+from storage.models import ArchiveFileRow, DocumentRow, ServiceRow
 from storage.records import ContractRecord
 
 EXCHANGE_INFO = "exchange_info"
@@ -50,10 +52,15 @@ class Transaction:
         for change in changes:
             if isinstance(change, ContractsSeen):
                 self._see(change)
-        self._widen([change for change in changes if isinstance(change, ClosedBars | PartialBars)])
+        self._widen([change for change in changes if isinstance(change, ClosedBars | ArchivedBars | PartialBars)])
+        for change in changes:
+            if isinstance(change, ArchivedBars):
+                self._load(change)
         for change in changes:
             if isinstance(change, ClosedBars):
                 self._store(change)
+            elif isinstance(change, LargerBars):
+                self._ladders.setdefault(change.key, Ladder()).look_at(change.interval, change.span)
         completed = [bar for key, ladder in self._ladders.items() for bar in self._complete(key, ladder)]
         self._progress([change for change in changes if isinstance(change, PartialBars)])
         for change in changes:
@@ -72,12 +79,12 @@ class Transaction:
             document = DocumentRow.insert(name=EXCHANGE_INFO, text=seen.frame)
             document.on_conflict_replace().execute(self._database)
 
-    def _widen(self, changes: Sequence[ClosedBars | PartialBars]) -> None:
+    def _widen(self, changes: Sequence[ClosedBars | ArchivedBars | PartialBars]) -> None:
         """Rescale each contract once, to the widest scale of all its bars in this commit."""
         wanted: dict[ContractKey, Scale] = {}
         for change in changes:
             scale = wanted.get(change.key, self._record(change.key).scale)
-            for other in {bar.scale for bar in _bars(change)} - {scale}:
+            for other in _scales(change) - {scale}:
                 scale = scale.widened(other)
             wanted[change.key] = scale
         for key, scale in wanted.items():
@@ -104,7 +111,7 @@ class Transaction:
         self._inserted += inserted
         self._changed += changed
         if bars:
-            absent.forget(self._connection, record.id, change.interval, bars)
+            absent.forget(self._connection, record.id, change.interval, [bar.open_ms for bar in bars])
         if change.absent:
             absent.note(self._connection, record.id, change.interval, change.absent)
         if not change.completes and change.key not in self._ladders:
@@ -116,6 +123,31 @@ class Transaction:
         ladder.arrived(change.interval, bars, as_given=inserted == len(bars))
         if any(span.start_ms <= absent.LISTING_START_MS for span in change.absent):
             ladder.listed(absent.listing_ms(self._connection, record.id))
+
+    def _load(self, change: ArchivedBars) -> None:
+        """Before anything else is stored, so that no ladder has seen the bars as they were."""
+        record, interval = self._record(change.key), change.interval
+        if change.file is not None:
+            row = {"contract_id": record.id, "interval": bar_sql.minutes(interval), **change.file._asdict()}
+            ArchiveFileRow.insert(row).on_conflict_replace().execute(self._database)
+        if not len(change.table):
+            return
+        try:
+            table = change.table.rescaled(record.scale)
+        except UnitsOverflow as error:
+            raise ContractOverflow(record.key, error) from error
+        opens_ms = table.opens_ms
+        between = opens_ms[0], interval.next_open(opens_ms[-1])
+        inserted = bar_sql.insert_table(self._connection, record.id, interval, table, Origin.ARCHIVE)
+        if inserted:
+            series.add(self._connection, record.id, interval, series.Series(opens_ms[0], opens_ms[-1], inserted))
+        if inserted < len(table):
+            ours = bar_sql.aggregated_opens_ms(self._connection, record.id, interval, *between)
+            bars = [bar for bar in table.bars() if bar.open_ms in ours] if ours else []
+            rows = bar_sql.rows_of(record.id, interval, bars, Origin.ARCHIVE)
+            self._changed += bar_sql.revise(self._connection, rows) if rows else 0
+        self._inserted += inserted
+        absent.forget(self._connection, record.id, interval, opens_ms)
 
     def _upsert(self, record: ContractRecord, interval: Interval, bars: Sequence[Bar], mark: int) -> tuple[int, int]:
         rows = bar_sql.rows_of(record.id, interval, bars, mark)
@@ -139,7 +171,7 @@ class Transaction:
 
     def _store_made(self, record: ContractRecord, interval: Interval, bars: Sequence[Bar]) -> None:
         self._upsert(record, interval, bars, Origin.AGGREGATED)
-        absent.forget(self._connection, record.id, interval, bars)
+        absent.forget(self._connection, record.id, interval, [bar.open_ms for bar in bars])
 
     def _progress(self, changes: Sequence[PartialBars]) -> None:
         rows: list[bar_sql.Row] = []
@@ -154,6 +186,12 @@ class Transaction:
         if record is None:
             raise UnknownContract(key)
         return record
+
+
+def _scales(change: ClosedBars | ArchivedBars | PartialBars) -> set[Scale]:
+    if isinstance(change, ArchivedBars):
+        return {change.table.scale} if len(change.table) else set()
+    return {bar.scale for bar in _bars(change)}
 
 
 def _bars(change: ClosedBars | PartialBars) -> Sequence[Bar]:

@@ -141,7 +141,7 @@ def test_another_commands_option_is_welcome_in_the_file_and_the_environment_only
     assert parse([*sources.toml("speed = 2"), "serve"], {"BARKEEP_JSON": "1"}).own == {}
     assert refusal(["serve", "--speed", "2"]) == "--speed: expected the command demo, got 'serve'"
     assert refusal(["--json"]) == "--json: expected the command status or audit, got 'serve'"
-    assert refusal(["--from", "0"]) == "--from: expected the command audit or export, got 'serve'"
+    assert refusal(["--from", "0"]) == "--from: expected the command backfill or audit or export, got 'serve'"
 
 
 def test_an_audit_has_bounds_in_any_form(sources: Sources) -> None:
@@ -196,7 +196,11 @@ def test_variables_of_others_do_not_matter() -> None:
             {"BARKEEP_PROT": "1"},
             "BARKEEP_PROT: expected a known option, the nearest is BARKEEP_PORT, got 'BARKEEP_PROT'",
         ),
-        (["sevre"], {}, "command: expected serve, data, web, demo, status, audit, export or backup, got 'sevre'"),
+        (
+            ["sevre"],
+            {},
+            "command: expected serve, data, web, demo, backfill, status, audit, export or backup, got 'sevre'",
+        ),
         (["backup"], {}, "backup: expected one path, as in backup FILE, got ''"),
         (["backup", "a", "b"], {}, "backup: expected one path, as in backup FILE, got 'a b'"),
         (["audit", "--intervals", "1m,3d"], {}, "--intervals: expected intervals separated by commas, "

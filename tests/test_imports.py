@@ -54,7 +54,7 @@ PURE_MAY_IMPORT = PURE | {
     "functools",
     "heapq",
 }
-PURE_MAY_IMPORT |= {"itertools", "json", "math", "msgspec", "operator", "re", "string", "types", "typing"}
+PURE_MAY_IMPORT |= {"itertools", "json", "math", "msgspec", "operator", "re", "string", "types", "typing", "xml"}
 """Neither clock (`time`) nor chance (`random`), sockets, threads, files."""
 
 PROCESS_WIDE = {"sys.exit", "os._exit", "exit", "quit", "logging.basicConfig", "logging.disable", "faulthandler.enable"}

@@ -1,0 +1,167 @@
+"""Archive zips to rows, in bars per second on one core, beside what a user would write first.
+
+    python -m benchmarks.archive [--json] [folder with files such as NEARUSDT-1m-2025-04.csv.gz]
+
+The floor is csv.reader + executemany of TEXT: the same zips, the same SQLite settings, no checks, no checksum.
+Without a folder the months are invented ones of the simulated exchange. pandas is compared with where it is installed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import gzip
+import hashlib
+import importlib
+import importlib.util
+import io
+import json
+import sqlite3
+import tempfile
+import time
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import NamedTuple
+
+from bars import INTERVALS, MINUTE, Contract, Interval, Scale
+from bars.contract import NO_DELIVERY_MS
+from exchange.archive import unzipped
+from exchange.simulated import World, default_plan
+from exchange.simulated.files import MONTH, ArchiveFile, Period, zipped
+from storage import ArchivedBars, BarStore, ContractsSeen, LoadedFile
+from wire.archive_csv import read_csv
+
+ROUNDS = 3
+
+
+class Zip(NamedTuple):
+    """One archive file."""
+
+    name: str
+    interval: Interval
+    body: bytes
+    scale: Scale
+
+
+def recorded(folder: Path) -> Iterator[Zip]:
+    """Recorded months, zipped as the archive does."""
+    for path in sorted(folder.glob("*-1m-*.csv.gz")):
+        name = path.name.removesuffix(".csv.gz")
+        text = gzip.decompress(path.read_bytes())
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr(f"{name}.csv", text)
+        yield Zip(name, INTERVALS[name.split("-")[1]], buffer.getvalue(), _scale(text))
+
+
+def invented(count: int = 4) -> Iterator[Zip]:
+    """Months of simulated contracts."""
+    plan = default_plan(seed=1, count=count, history_days=70)
+    world = World(plan)
+    start_ms = MONTH.back(plan.start_ms, 1)
+    for contract in plan.contracts[:count]:
+        series = world.series(contract.symbol)
+        assert series is not None
+        file = ArchiveFile(contract.symbol, series, MINUTE, Period(MONTH, start_ms))
+        yield Zip(file.base_name, MINUTE, zipped(world, file, plan.archive, None), contract.scale_at(start_ms))
+
+
+def _scale(text: bytes) -> Scale:
+    """The decimals that exchangeInfo would name: those that the file is written with."""
+    rows = [line.split(",") for line in text.decode().splitlines()[1:2000]]
+    places = (1, 5, 7)
+    return Scale(*(max(len(row[at].partition(".")[2]) for row in rows) for at in places))
+
+
+def load(zips: Sequence[Zip], path: Path) -> int:
+    """What `run.py backfill` does with a file that was downloaded."""
+    bars = 0
+    with closing(BarStore.open(path)) as store:
+        for number, (name, interval, body, scale) in enumerate(zips):
+            contract = Contract(
+                name, number, NO_DELIVERY_MS, "PERPETUAL", "TRADING", name, name, "USDT", scale.price, scale.volume
+            )
+            store.commit([ContractsSeen([contract])])
+            loaded = LoadedFile(name[-7:], hashlib.sha256(body).hexdigest())
+            table = read_csv(unzipped(body, name), interval, contract.scale)
+            bars += store.commit([ArchivedBars(contract.key, interval, table, loaded)]).inserted
+    return bars
+
+
+def floor(zips: Sequence[Zip], path: Path) -> int:
+    """csv.reader + executemany of TEXT."""
+    bars = 0
+    with closing(_text_database(path)) as connection:
+        for name, _, body, _ in zips:
+            with zipfile.ZipFile(io.BytesIO(body)) as archive:
+                text = archive.read(archive.namelist()[0]).decode()
+            rows = csv.reader(io.StringIO(text))
+            next(rows)
+            connection.execute("BEGIN")
+            insert = f"INSERT INTO bar VALUES (?, '1m', {', '.join('?' * 11)})"
+            bars += connection.executemany(insert, ([name, *row[:11]] for row in rows)).rowcount
+            connection.execute("COMMIT")
+    return bars
+
+
+def with_pandas(zips: Sequence[Zip], path: Path) -> int:
+    """pandas.read_csv + to_sql, floats."""
+    pandas = importlib.import_module("pandas")
+    bars = 0
+    with closing(_text_database(path)) as connection:
+        for name, _, body, _ in zips:
+            frame = pandas.read_csv(io.BytesIO(body), compression="zip").iloc[:, :11]
+            frame.insert(0, "symbol", name)
+            frame.insert(1, "interval", "1m")
+            connection.execute("BEGIN")
+            insert = f"INSERT INTO bar VALUES ({', '.join('?' * 13)})"
+            bars += connection.executemany(insert, frame.itertuples(index=False, name=None)).rowcount
+            connection.execute("COMMIT")
+    return bars
+
+
+def _text_database(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None)
+    for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "cache_size = -16000", "wal_autocheckpoint = 8192"):
+        connection.execute(f"PRAGMA {pragma}")
+    columns = ", ".join(f"c{number}" for number in range(11))
+    key = "PRIMARY KEY (symbol, interval, c0)"
+    connection.execute(f"CREATE TABLE bar (symbol, interval, {columns}, {key}) WITHOUT ROWID")
+    return connection
+
+
+def rate(way: Callable[[Sequence[Zip], Path], int], zips: Sequence[Zip]) -> tuple[float, float]:
+    """Bars per CPU second (the machine may be busy with others), the best of some rounds; and bytes per bar."""
+    best, size = 0.0, 0.0
+    for _ in range(ROUNDS):
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "bars.db")
+            started_s = time.process_time()
+            bars = way(zips, path)
+            best = max(best, bars / (time.process_time() - started_s))
+            size = path.stat().st_size / bars
+    return best, size
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.archive", description=__doc__)
+    parser.add_argument("folder", nargs="?", type=Path, help="recorded months")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    zips = list(recorded(options.folder) if options.folder else invented())
+    own, own_bytes = rate(load, zips)
+    text, text_bytes = rate(floor, zips)
+    lines = [("backfill", own, own_bytes), ("csv.reader + executemany of TEXT (floor)", text, text_bytes)]
+    if importlib.util.find_spec("pandas") is not None:
+        lines.append(("pandas.read_csv + executemany", *rate(with_pandas, zips)))
+    for label, bars, size in lines:
+        print(f"{label:<45}{bars:>12,.0f} bars/s{bars / text:>7.2f} x floor{size:>7.1f} bytes/bar")
+    if options.json:
+        figures = {"value": own, "unit": "bars/s", "floor": text, "goal": text, "ok": own >= text}
+        print(json.dumps({"archive_bars_per_second": figures}))
+
+
+if __name__ == "__main__":
+    main()
