@@ -94,3 +94,26 @@ def _pairs(text: str) -> dict[Interval, Depth]:
         except ValueError:
             raise ValueError(f"{_EXPECTED_DEPTH} (in {pair!r})") from None
     return depths
+
+
+def parse_keep(text: str) -> Mapping[Interval, Depth]:
+    """Read how long bars are kept: `all`, or `<interval>=<depth>` pairs as of the history.
+
+    Returns a depth for each stored interval, ascending; intervals that are not named keep all.
+
+    Raises:
+        ValueError: worded as what was expected and in which pair.
+    """
+    depths = {} if text.strip() == "all" else _pairs(text)
+    if NONE in depths.values():
+        raise ValueError(f"a depth of <n>m|h|d|w|y or all for each interval (in {text!r})")
+    return MappingProxyType({interval: depths.get(interval, ALL) for interval in STORED})
+
+
+def within(history: Mapping[Interval, Depth], keep: Mapping[Interval, Depth]) -> Mapping[Interval, Depth]:
+    """The history to fetch when no more than `keep` stays: of both depths the shorter."""
+    return MappingProxyType({interval: _shorter(depth, keep[interval]) for interval, depth in history.items()})
+
+
+def _shorter(one: Depth, other: Depth) -> Depth:
+    return min(one, other, key=lambda depth: (depth.length_ms is None, depth.length_ms or 0))

@@ -6,11 +6,15 @@ What goes in is a change, what comes out plain values; tables, models and SQL st
 from storage.backup import backup
 from storage.bar_store import BarStore
 from storage.changes import (
+    BarsDisputed,
     Change,
     ClosedBars,
     CommitReport,
     CompletedBar,
     ContractsSeen,
+    GapNoted,
+    GapsAsked,
+    GapsSwept,
     Origin,
     PartialBars,
     ServiceState,
@@ -26,12 +30,13 @@ from storage.errors import (
     UnknownContract,
 )
 from storage.reader import Reader
-from storage.records import ContractRecord, Seed, SeriesSummary, StoredBar
+from storage.records import ContractRecord, Gap, Seed, SeriesSummary, StoredBar, UnverifiedMinutes
 from storage.transaction import EXCHANGE_INFO
 
 __all__ = [
     "EXCHANGE_INFO",
     "BarStore",
+    "BarsDisputed",
     "Change",
     "ClosedBars",
     "CommitReport",
@@ -42,6 +47,10 @@ __all__ = [
     "DatabaseInUse",
     "DatabaseNewer",
     "DatabaseUnusable",
+    "Gap",
+    "GapNoted",
+    "GapsAsked",
+    "GapsSwept",
     "Origin",
     "PartialBars",
     "Reader",
@@ -53,5 +62,6 @@ __all__ = [
     "StorageFull",
     "StoredBar",
     "UnknownContract",
+    "UnverifiedMinutes",
     "backup",
 ]

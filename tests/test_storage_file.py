@@ -29,6 +29,7 @@ from storage import (
     StorageFailed,
     StorageFull,
     backup,
+    schema,
 )
 from storage.database import open_for_writing
 from tests.support.market import MONDAY_MS, a_bar, a_contract, some_bars
@@ -255,9 +256,9 @@ def test_a_durable_commit_syncs_and_the_next_one_does_not(path: Path) -> None:
 def test_a_newer_database_is_left_alone(path: Path, opening: type[Reader]) -> None:
     a_filled(path).close()
     connection = sqlite3.connect(path)
-    connection.execute("PRAGMA user_version = 2")
+    connection.execute(f"PRAGMA user_version = {schema.version() + 1}")
     connection.close()
-    with pytest.raises(DatabaseNewer, match="expected version 1 or older, got 2"):
+    with pytest.raises(DatabaseNewer, match=f"expected version {schema.version()} or older"):
         opening(path)
 
 
@@ -354,10 +355,10 @@ def test_an_older_file_is_brought_up_to_date_step_by_step(path: Path) -> None:
         raise RuntimeError
 
     with pytest.raises(RuntimeError):
-        open_for_writing(path, upgrades=(add_a_table, fail))
+        open_for_writing(path, upgrades=(*schema.UPGRADES, add_a_table, fail))
     assert held(path) == 10
-    database = open_for_writing(path, upgrades=(add_a_table,))
-    assert database.pragma("user_version") == 2
+    database = open_for_writing(path, upgrades=(*schema.UPGRADES, add_a_table))
+    assert database.pragma("user_version") == schema.version() + 1
     assert database.get_tables().count("news") == 1
     database.close()
     with pytest.raises(DatabaseNewer):
