@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from bars.gaps import Span
 from bars.interval import DAY_MS, HOUR_MS, MINUTE_MS, STORED, WEEK_MS, Interval
 
 _UNITS_MS = MappingProxyType({"y": 365 * DAY_MS, "w": WEEK_MS, "d": DAY_MS, "h": HOUR_MS, "m": MINUTE_MS})
@@ -58,6 +59,9 @@ class Depth:
 
 ALL = Depth(None)
 NONE = Depth(0)
+
+BEHIND_BARS_MAX = 10_000
+"""How far a hole may reach behind the wanted depth to be filled all the same, in bars: a week of minutes."""
 
 DEFAULT_HISTORY_TEXT = "1m=7d,5m=30d,30m=180d,4h=2y,1d=all,1w=all"
 
@@ -113,6 +117,16 @@ def parse_keep(text: str) -> Mapping[Interval, Depth]:
 def within(history: Mapping[Interval, Depth], keep: Mapping[Interval, Depth]) -> Mapping[Interval, Depth]:
     """The history to fetch when no more than `keep` stays: of both depths the shorter."""
     return MappingProxyType({interval: _shorter(depth, keep[interval]) for interval, depth in history.items()})
+
+
+def worth_filling(hole: Span, interval: Interval, wanted_ms: int) -> Span:
+    """A hole as far as it is within the depth that starts at `wanted_ms`; what is behind it too, unless that is much.
+
+    Much is no loss of ours: clients had old spans fetched, and nobody asked for what lies between. May be empty.
+    """
+    if interval.count(hole.start_ms, min(wanted_ms, hole.stop_ms)) <= BEHIND_BARS_MAX:
+        return hole
+    return Span(max(hole.start_ms, wanted_ms), hole.stop_ms)
 
 
 def _shorter(one: Depth, other: Depth) -> Depth:

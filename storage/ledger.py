@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from bars import MINUTE, MINUTE_MS, STORED, Interval, Span
 from bars.gaps import subtract
-from bars.history import Depth
+from bars.history import Depth, worth_filling
 from bars.ledger import Facts, Noted, Reason, decide
 from storage import absent, bar_sql, contracts, gap_rows, holes, series
 from storage.records import ContractRecord, Gap
@@ -91,7 +91,8 @@ class _OfContract:
         yield from self._unlisted(interval, start_ms)
         stop_ms = min(interval.floor(self.now_ms - LATE_MS), delivered_ms)
         if not _is_whole(summary, interval, Span(max(start_ms, interval.floor(self.listing_ms)), stop_ms)):
-            yield from self._holes(interval, Span(start_ms, stop_ms))
+            wanted_ms = start_ms if depth is None else depth.start_ms(self.now_ms, interval)
+            yield from self._holes(interval, Span(start_ms, stop_ms), wanted_ms)
         if interval is MINUTE and summary is not None:
             yield from self._pauses(Span(summary.first_ms, summary.last_ms + MINUTE_MS))
         if delivered_ms < end_ms:
@@ -107,10 +108,13 @@ class _OfContract:
         for span in subtract(own, [Span(0, max(before.stop_ms, start_ms))]):
             yield from self._cut(interval, span, exchange_has_none=True)
 
-    def _holes(self, interval: Interval, span: Span) -> Iterator[Gap]:
-        if not span.is_empty:
-            for hole in holes.find(self.connection, self.record.id, interval, span):
-                yield from self._cut(interval, hole, exchange_has_none=False)
+    def _holes(self, interval: Interval, span: Span, wanted_ms: int) -> Iterator[Gap]:
+        if span.is_empty:
+            return
+        for hole in holes.find(self.connection, self.record.id, interval, span):
+            wanted = worth_filling(hole, interval, wanted_ms)
+            if not wanted.is_empty:
+                yield from self._cut(interval, wanted, exchange_has_none=False)
 
     def _pauses(self, held: Span) -> Iterator[Gap]:
         for noted in self.market:
