@@ -18,6 +18,7 @@ from actors.messages import (
     Seeded,
     SeedWanted,
     Store,
+    Stored,
     Tick,
     Watched,
 )
@@ -45,6 +46,8 @@ class Aggregator(Actor):
         self._has_changed = False
         self._watched: frozenset[Interval] = frozenset()
         self._asked_seed_s: float | None = None
+        self._unstored: set[object] = set()
+        """Tickets of revised minutes that are on their way to the disk."""
 
     def begin(self) -> None:
         self._store([ContractsSeen([self._contract])])
@@ -70,11 +73,12 @@ class Aggregator(Actor):
             case MinutesFrom(open_ms):
                 self._cascade.begin_at(open_ms)
             case MinuteRevised(bar, by_rest):
-                self._cascade.forget()
-                self._store([self._closed_bars(MINUTE, bar, _origin(by_rest), completes=True)])
+                self._revise(bar, by_rest)
+            case Stored(ticket):
+                self._unstored.discard(ticket)
             case Seeded(bars, stop_ms):
                 self._asked_seed_s = None
-                if self._cascade.needs_seed and self._cascade.seed(bars, stop_ms):
+                if not self._unstored and self._cascade.needs_seed and self._cascade.seed(bars, stop_ms):
                     self._has_changed = True
             case Watched(intervals):
                 self._watched = intervals
@@ -109,6 +113,14 @@ class Aggregator(Actor):
         logger.error("%s: %s; a larger bar is left out", self._contract.symbol, error)
         self._cascade = Cascade()
 
+    def _revise(self, minute: Bar, by_rest: bool) -> None:
+        """Bars in progress begin anew from what is stored, and not before the minute is stored as it is now."""
+        self._cascade.forget()
+        ticket = object()
+        self._unstored.add(ticket)
+        change = self._closed_bars(MINUTE, minute, _origin(by_rest), completes=True)
+        self._writer.tell(Store([change], acknowledge=self.me, ticket=ticket))
+
     def _on_tick(self, monotonic_s: float) -> None:
         if self._has_changed:
             self._has_changed = False
@@ -116,7 +128,7 @@ class Aggregator(Actor):
             if partials:
                 self._store([PartialBars(self._contract.key, partials)])
         next_ms = self._cascade.next_ms
-        if not self._cascade.needs_seed or next_ms is None:
+        if not self._cascade.needs_seed or next_ms is None or self._unstored:
             return
         if self._asked_seed_s is None or monotonic_s - self._asked_seed_s > ASK_SEED_AGAIN_S:
             self._asked_seed_s = monotonic_s

@@ -26,6 +26,9 @@ from actors.messages import (
     Report,
     Resume,
     ResumeWanted,
+    RowsFailed,
+    RowsFetched,
+    RowsWanted,
     Seeded,
     SeedWanted,
     SpanWanted,
@@ -35,13 +38,13 @@ from actors.messages import (
 )
 from actors.reads import Reads
 from actors.seeds import Seeds
-from bars import MINUTE, MINUTE_MS, Bar, Contract, ContractKey, Interval, Patience, Span
+from bars import COMPARED_AFTER_MS, MINUTE, MINUTE_MS, Bar, Contract, ContractKey, Interval, Patience, Span
 from bars.coverage import absences
-from bars.gaps import pages
-from bars.history import Depth
+from bars.gaps import missing, pages, subtract
+from bars.history import Depth, history_text
 from bars.interval import HOUR_MS
 from exchange import Backoff, Banned, Charge, ExchangeError, InvalidAnswer, Refused, WeightBudget
-from storage import ClosedBars, ContractsSeen, Origin, Reader
+from storage import Change, ClosedBars, ContractsSeen, GapsAsked, Origin, Reader
 from wire.requests import CATCH_UP_BARS, PAGE_BARS, klines_weight
 
 logger = logging.getLogger(__name__)
@@ -146,6 +149,8 @@ class Backfill(Actor):
             case FillHole(contract, span):
                 for page in pages(span, MINUTE, PAGE_BARS):
                     self._queue.push(PageJob(contract, MINUTE, page, contract.scale, Priority.SEED))
+            case RowsWanted(contract, span, reply_to):
+                self._queue.push(PageJob(contract, MINUTE, span, contract.scale, Priority.VERIFY, reply_to))
             case KeepHistory(contract):
                 self._keep_history(contract)
             case ContractsWanted(reply_to):
@@ -321,16 +326,25 @@ class Backfill(Actor):
         observed_ms = self._observed_ms or 0
         closed = [bar for bar in bars if self._is_settled(job.interval.next_open(bar.open_ms))]
         key = job.contract.key
+        if job.reply_to is not None and job.priority is Priority.VERIFY:
+            job.reply_to.tell(RowsFetched(key, closed, job.span, self._budget.limit))
+            return
         if job.reply_to is not None:
             self._live_gaps.discard(key)
             job.reply_to.tell(MinutesFetched(closed, job.span))
             return
         absent = absences(job.span, closed, job.interval, job.contract.onboard_ms, observed_ms)
-        change = ClosedBars(key, job.interval, closed, Origin.REST, verified=True, absent=absent)
-        known = [] if job.priority is Priority.READ else [ContractsSeen([job.contract])]
+        final = [bar for bar in closed if job.interval is not MINUTE or _is_final(bar, observed_ms)]
+        changes: list[Change] = [] if job.priority is Priority.READ else [ContractsSeen([job.contract])]
+        changes.append(ClosedBars(key, job.interval, final, Origin.REST, verified=True, absent=absent))
+        if len(final) < len(closed):  # the reconciler looks at these again
+            changes.append(ClosedBars(key, job.interval, closed[len(final) :], Origin.REST))
+        lacking = _lacking(job, closed, absent)
+        if lacking and job.priority is not Priority.READ and job.span.stop_ms <= observed_ms - LOOK_AGAIN_MS:
+            changes.append(GapsAsked(key, job.interval, lacking, observed_ms))
         at_once = self._reads.is_waited_for(job)
         self._storing.add(job)
-        self._writer.tell(Store([*known, change], acknowledge=self.me, ticket=job, at_once=at_once))
+        self._writer.tell(Store(changes, acknowledge=self.me, ticket=job, at_once=at_once))
 
     def _stored(self, job: PageJob) -> None:
         self._pages_done += 1
@@ -368,10 +382,15 @@ class Backfill(Actor):
             self._info_failed(job, error)
         elif job.priority is Priority.LIVE_GAP:
             self._live_gaps.discard(job.contract.key)  # the stream asks again by itself
+        elif job.priority is Priority.VERIFY and job.reply_to is not None:
+            job.reply_to.tell(RowsFailed(job.contract.key, isinstance(error, Refused)))  # it asks again by itself
         elif isinstance(error, Refused) or job.attempts >= ATTEMPTS_MAX:
             logger.warning("%s %s: %s; left out", job.contract.symbol, job.interval, error)
             self._reads.refused(job, self._now_s, str(error))
             self._seeds.refused(job, self._now_s)
+            if job.priority is not Priority.READ:  # a client's asking often says nothing of the hole
+                asked = GapsAsked(job.contract.key, job.interval, [job.span], self._observed_ms or 0)
+                self._writer.tell(Store([ContractsSeen([job.contract]), asked]))
             if job.plan is not None:
                 self._finish(job.plan)
         else:
@@ -480,6 +499,7 @@ class Backfill(Actor):
         facts = {
             "pages_done": self._pages_done,
             "pages_left": self._queue.pages_left,
+            "history": history_text(self._depths),
             "weight_used": self._budget.used,
             "weight_allowed": self._budget.allowed,
             "paused_until_ms": self._budget.pause_until_ms,
@@ -490,3 +510,13 @@ class Backfill(Actor):
             "unreachable": self._unreachable,
         }
         self._supervisor.tell(Report("backfill", facts))
+
+
+def _is_final(minute: Bar, observed_ms: int) -> bool:
+    """Whether a minute is so old that what REST says of it now counts as compared."""
+    return minute.open_ms + MINUTE_MS + COMPARED_AFTER_MS <= observed_ms
+
+
+def _lacking(job: PageJob, bars: list[Bar], absent: list[Span]) -> list[Span]:
+    """What was asked for, did not come, and is not known not to exist either."""
+    return list(subtract(missing((bar.open_ms for bar in bars), job.span, job.interval), absent))

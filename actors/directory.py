@@ -17,6 +17,7 @@ from actors.messages import (
     ContractsWanted,
     Drop,
     KeepHistory,
+    MinutesRepaired,
     PairFinished,
     PairStarted,
     Report,
@@ -88,6 +89,9 @@ class Directory(Actor):
             case SymbolState(key, state):
                 self._states[key] = state
                 self._remind(key)
+            case MinutesRepaired(key):
+                if (running := self._running.get(key)) is not None:
+                    running.tell(message)
             case _:
                 super().receive(message)
 

@@ -6,16 +6,14 @@ from collections.abc import Iterator, Mapping
 
 from actors.jobs import Plan, Priority
 from bars import DAY, FIVE_MINUTES, FOUR_HOURS, HALF_HOUR, MINUTE, MINUTE_MS, WEEK, Contract, Interval, Span
-from bars.gaps import pages
-from bars.history import NONE, Depth
+from bars.gaps import pages, subtract
+from bars.history import NONE, Depth, worth_filling
 from storage import Reader
 from wire.requests import PAGE_BARS
 
 FIRST_SCREENS = (MINUTE, FOUR_HOURS)
 """These two are enough to begin every bar in progress: 4h bars of this week, minutes of the last 4 hours."""
 OTHER_SCREENS = (FIVE_MINUTES, HALF_HOUR, DAY, WEEK)
-BEHIND_BARS_MAX = 20 * PAGE_BARS
-"""How far a hole may reach behind the wanted depth to be filled all the same, in bars: a week of minutes."""
 LEFT_TO_LIVE_MS = 5 * MINUTE_MS
 """So long the live feed and its gaps' requests are given to bring what is newest."""
 
@@ -34,11 +32,12 @@ def plans_for(contract: Contract, depths: Mapping[Interval, Depth], arrival: int
 def plan_pages(plan: Plan, depth: Depth, reader: Reader, settled_ms: int) -> list[Span]:
     """The pages that a plan still lacks, newest first, none reaching beyond `settled_ms`.
 
-    Depth also fills what is missing behind it, back to the oldest bar that is stored, and leaves the newest
-    minutes to the live feed.
+    Holes that were asked for in vain rest for a growing time, and for ever in the end. Depth also fills what is
+    missing behind it, back to the oldest bar that is stored, and leaves the newest minutes to the live feed.
     """
     contract, interval = plan.contract, plan.interval
     record = reader.get(contract.key)
+    resting = [] if record is None else reader.resting(record, interval, settled_ms)
     if plan.priority is Priority.DEPTH:
         settled_ms -= LEFT_TO_LIVE_MS
     stop_ms = min(interval.floor(settled_ms), interval.ceil(contract.delivery_ms))
@@ -53,15 +52,5 @@ def plan_pages(plan: Plan, depth: Depth, reader: Reader, settled_ms: int) -> lis
         return []
     holes = [span] if record is None else reader.holes(record, interval, span)
     wanted_ms = depth.start_ms(settled_ms, interval)
-    holes = [_worth_filling(hole, interval, wanted_ms) for hole in holes]
-    return [page for hole in reversed(holes) for page in pages(hole, interval, PAGE_BARS)]
-
-
-def _worth_filling(hole: Span, interval: Interval, wanted_ms: int) -> Span:
-    """A hole as far as it is within the wanted depth; what is behind it too, unless that is much.
-
-    Much is no loss of ours: clients had old spans fetched, and nobody asked for what lies between.
-    """
-    if interval.count(hole.start_ms, min(wanted_ms, hole.stop_ms)) <= BEHIND_BARS_MAX:
-        return hole
-    return Span(max(hole.start_ms, wanted_ms), hole.stop_ms)
+    wanted = [worth_filling(hole, interval, wanted_ms) for hole in subtract(holes, resting)]
+    return [page for hole in reversed(wanted) for page in pages(hole, interval, PAGE_BARS)]

@@ -25,7 +25,9 @@ class Priority(IntEnum):
     SEED = 2
     READ = 3
     SCREEN = 4
-    DEPTH = 5
+    VERIFY = 5
+    """Before depth, which may take days: it keeps itself to a small part of the weight."""
+    DEPTH = 6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,7 +57,8 @@ class PageId(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PageJob:
-    """Fetch the bars of one interval that open within `span`. A live gap's go to `reply_to`, others to the disk."""
+    """Fetch the bars of one interval that open within `span`. Those of a live gap, and those to compare,
+    go to `reply_to`, others to the disk."""
 
     contract: Contract
     interval: Interval

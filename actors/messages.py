@@ -358,6 +358,45 @@ class Hello:
     """Backfill asks a fetcher to announce itself."""
 
 
+# --- comparing
+
+
+@dataclass(frozen=True, slots=True)
+class RowsWanted:
+    """The reconciler wants to compare these minutes, all of which are over; answered with one of the next two."""
+
+    contract: Contract
+    span: Span
+    reply_to: Address
+
+
+@dataclass(frozen=True, slots=True)
+class RowsFetched:
+    """The closed minutes that REST has for the span that was asked; `weight_limit` is the exchange's, per minute."""
+
+    key: ContractKey
+    bars: Sequence[Bar]
+    asked: Span
+    weight_limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class RowsFailed:
+    """`is_refused`: there is no sense in asking soon again."""
+
+    key: ContractKey
+    is_refused: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MinutesRepaired:
+    """Closed minutes in the database were wrong or missing, and are as given here now, or will be after what was
+    sent to the writer before."""
+
+    key: ContractKey
+    bars: Sequence[Bar]
+
+
 # --- storing and publishing
 
 

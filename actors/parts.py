@@ -17,10 +17,12 @@ from actors.feed_pool import FeedPool
 from actors.fetcher import Fetcher
 from actors.hub import Hub, HubBook
 from actors.messages import ChildSpec
+from actors.reconciler import Reconciler
 from actors.settings import Settings
 from actors.stream import SymbolStream
 from actors.writer import Writer
 from bars import Contract, ContractKey, Patience
+from bars.history import within
 from exchange import Backoff, RestClient, StreamConnection, WeightBudget, market_stream_url, proxy_for
 from storage import BarStore, Reader
 
@@ -82,7 +84,8 @@ class Parts:
 
     Who begins anew with whom: after a crash of the writer, whatever it had not committed is found missing by
     the pairs, which go on from what is stored. A stream goes on from there when its aggregator crashed.
-    Backfill and the pool are told anew by the directory what there is, so it begins anew whenever they do.
+    Backfill and the pool are told anew by the directory what there is, so it begins anew whenever they do. The
+    reconciler knows what it has asked of backfill and sent to the writer, and forgets it when one of them does.
     """
 
     def __init__(self, settings: Settings, random: Random, out: Outside, patience: Patience | None = None) -> None:
@@ -97,14 +100,15 @@ class Parts:
         book = HubBook()
         fetchers: list[Address] = []
         out, settings = self._out, self._settings
+        history = within(settings.history, settings.keep)
         hub = start(ChildSpec("hub", lambda: Hub(book), every_beats=0, stops_with=6))
         writer = start(
             ChildSpec(
                 "writer",
-                lambda: Writer(out.open_store, out.wall_ms, hub=hub, supervisor=supervisor),
+                lambda: Writer(out.open_store, out.wall_ms, hub=hub, supervisor=supervisor, keep=settings.keep),
                 own_thread=True,
                 stops_with=5,
-                takes_along=lambda name: _is_of_a_pair(name) or name in ("backfill", "directory"),
+                takes_along=lambda name: _is_of_a_pair(name) or name in ("backfill", "directory", "reconciler"),
             )
         )
         backfill = start(
@@ -114,7 +118,7 @@ class Parts:
                     out.open_reader,
                     WeightBudget(settings.weight_share),
                     Backoff(self._random),
-                    settings.history,
+                    history,
                     self._patience,
                     writer=writer,
                     supervisor=supervisor,
@@ -122,7 +126,7 @@ class Parts:
                 ),
                 own_thread=True,
                 stops_with=4,
-                takes_along=lambda name: name == "directory",
+                takes_along=lambda name: name in ("directory", "reconciler"),
             )
         )
         for number in range(FETCHERS):
@@ -143,6 +147,21 @@ class Parts:
                     settings.symbols, supervisor=supervisor, backfill=backfill, feeds=pool, writer=writer
                 ),
                 stops_with=0,
+            )
+        )
+        start(
+            ChildSpec(
+                "reconciler",
+                lambda: Reconciler(
+                    out.open_reader,
+                    history,
+                    writer=writer,
+                    backfill=backfill,
+                    supervisor=supervisor,
+                    directory=lambda: self._addresses["directory"],
+                ),
+                own_thread=True,
+                stops_with=4,
             )
         )
         return Entrances(hub, backfill)

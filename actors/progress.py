@@ -43,19 +43,22 @@ def every(
 
 def status_rows(status: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Labels and values for a table, those that are known."""
-    symbols, backfill, database = (_part(status, name) for name in ("symbols", "backfill", "database"))
+    symbols, backfill, database, verified = (
+        _part(status, name) for name in ("symbols", "backfill", "database", "verified")
+    )
     rows = [
         ("state", _joined(_text(status.get("state")), _text(status.get("reason")))),
         ("exchange time", _moment(status.get("exchange_time"))),
         ("started", _moment(status.get("started_at"))),
         ("version", _text(status.get("version"))),
         *_feed_rows(status.get("feeds")),
-        ("symbols", _joined(_live(symbols), _counted(symbols, "late"), _counted(symbols, "unseeded"))),
+        ("symbols", _joined(_live(symbols), *(_counted(symbols, name) for name in ("late", "unseeded", "ended")))),
         ("lag", _lag(status.get("lag_ms")).removeprefix("lag ")),
         ("restarts", _text(status.get("restarts"))),
-        ("gaps", _text(status.get("gaps"))),
+        ("gaps", _gaps(status.get("gaps"), _part(status, "gaps_by_reason"))),
+        ("verified", _joined(_share(verified.get("share")), *(_counted(verified, name) for name in _COMPARED))),
         ("backfill", _joined(_counted(backfill, "pages_done", "pages done"), _backfill(backfill), _weight(backfill))),
-        ("database", _joined(_text(database.get("path")), _size(database.get("size_bytes")))),
+        ("database", _joined(_text(database.get("path")), _size(database.get("size_bytes")), _growth(database))),
         ("written", _joined(_commits(database), _failing(database))),
         ("last commit", _moment(database.get("last_commit"))),
     ]
@@ -134,6 +137,24 @@ def _failing(database: Mapping[str, Any]) -> str:
 
 def _size(size_bytes: object) -> str:
     return f"{size_bytes / 1_000_000:,.1f} MB" if isinstance(size_bytes, int) else ""
+
+
+def _growth(database: Mapping[str, Any]) -> str:
+    growth = _size(database.get("growth_bytes_per_day"))
+    return f"{growth} a day" if growth else ""
+
+
+def _gaps(count: object, by_reason: Mapping[str, Any]) -> str:
+    """The number of gaps that are being filled, then all that are known, by reason."""
+    reasons = _joined(*(f"{_text(number)} {reason}" for reason, number in by_reason.items()))
+    return f"{_text(count)} ({reasons})" if reasons else _text(count)
+
+
+def _share(share: object) -> str:
+    return f"{100 * share:.2f} % of the minutes" if isinstance(share, int | float) else ""
+
+
+_COMPARED = ("differed", "missing", "extra", "kept", "aggregated")
 
 
 def _moment(time_ms: object) -> str:

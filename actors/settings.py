@@ -21,7 +21,7 @@ from actors.options import (
     whole_number,
 )
 from bars import Interval
-from bars.history import DEFAULT_HISTORY_TEXT, Depth, parse_history
+from bars.history import DEFAULT_HISTORY_TEXT, Depth, parse_history, parse_keep
 
 __all__ = ["OPTIONS", "BadOption", "Settings"]
 
@@ -44,6 +44,14 @@ OPTIONS = (
         "How much history to keep, <interval>=<depth> separated by commas; a depth is <n>m|h|d|w|y, all or none. "
         "Intervals that are not named keep their default.",
         parse_history,
+        _DATA,
+    ),
+    Option(
+        "keep",
+        "all",
+        "DEPTHS",
+        "How long bars stay, such as 1m=90d; written like --history, and all for intervals that are not named.",
+        parse_keep,
         _DATA,
     ),
     Option("host", "127.0.0.1", "HOST", "The address to listen on.", host, _WEB),
@@ -125,6 +133,8 @@ class Settings:
     """In upper case; None for every trading perpetual."""
     history: Mapping[Interval, Depth]
     """One depth for each stored interval."""
+    keep: Mapping[Interval, Depth]
+    """One depth for each stored interval; bars that are older are removed."""
     host: str
     port: int
     """0 for any free one."""

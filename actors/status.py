@@ -32,8 +32,8 @@ class Status:
 
     def made(self, tick: Tick, *, restarts: int, mailboxes: Mapping[str, int]) -> dict[str, Any]:
         """The status now, as `/api/status` shows it."""
-        feeds, backfill, database, symbols = (
-            dict(self._sections.get(name, {})) for name in ("feeds", "backfill", "database", "symbols")
+        feeds, backfill, database, symbols, reconciler = (
+            dict(self._sections.get(name, {})) for name in ("feeds", "backfill", "database", "symbols", "reconciler")
         )
         reason = self._ill(tick, feeds, backfill, database)
         longest = max(mailboxes, key=lambda name: mailboxes[name], default="")
@@ -49,11 +49,14 @@ class Status:
             "symbols": symbols,
             "lag_ms": lag_ms,
             "restarts": restarts,
-            "gaps": backfill.get("gaps", 0),
+            "gaps": max(backfill.get("gaps", 0), reconciler.get("gaps", 0)),
+            "gaps_by_reason": reconciler.get("gaps_by_reason", {}),
+            "verified": _chosen(reconciler, _VERIFIED),
             "backfill": _chosen(backfill, _BACKFILL),
             "database": {
                 "path": self._path,
                 "size_bytes": backfill.get("size_bytes"),
+                "growth_bytes_per_day": reconciler.get("growth_bytes_per_day"),
                 **_chosen(database, _DATABASE),
             },
             "mailboxes": {
@@ -87,13 +90,15 @@ class Status:
 _BACKFILL = (
     "pages_done",
     "pages_left",
+    "history",
     "weight_used",
     "weight_allowed",
     "paused_until_ms",
     "unreachable",
     "seeds_wanted",
 )
-_DATABASE = ("last_commit", "bars_written", "waiting", "failing")
+_DATABASE = ("last_commit", "bars_written", "bars_removed", "waiting", "failing")
+_VERIFIED = ("share", "unverified", "compared", "equal", "differed", "missing", "extra", "kept", "aggregated", "weight")
 
 
 def _chosen(facts: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:

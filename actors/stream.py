@@ -17,6 +17,7 @@ from actors.messages import (
     MinuteRevised,
     MinutesFetched,
     MinutesFrom,
+    MinutesRepaired,
     MinutesWanted,
     PairFinished,
     PairMemberStarted,
@@ -80,6 +81,9 @@ class SymbolStream(Actor):
             case MinutesFetched(bars, asked):
                 if self._sequence is not None:
                     self._pass_on(self._sequence.on_rows(bars, asked))
+            case MinutesRepaired(_, bars):
+                for bar in bars:
+                    self._aggregator.tell(MinuteRevised(bar, by_rest=True))
             case Resume(next_ms):
                 self._resume(next_ms)
             case Watched(intervals):

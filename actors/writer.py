@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from actors.cell import Actor, Address
 from actors.messages import BarsPublished, Report, StatusMade, Store, Stored, Tick
-from bars import MINUTE_MS, ContractKey
+from actors.retention import REMOVED_AT_ONCE, Retention
+from bars import MINUTE_MS, ContractKey, Interval
+from bars.history import Depth
 from storage import (
     BarStore,
     Change,
@@ -46,11 +48,13 @@ class Writer(Actor):
         *,
         hub: Address,
         supervisor: Address,
+        keep: Mapping[Interval, Depth] | None = None,
     ) -> None:
         self._open_store = open_store
         self._wall_ms = wall_ms
         self._hub = hub
         self._supervisor = supervisor
+        self._retention = Retention(keep or {})
         self._store: BarStore | None = None
         self._changes: list[Change] = []
         self._partials: dict[ContractKey, PartialBars] = {}
@@ -87,8 +91,10 @@ class Writer(Actor):
                     self._acknowledge.append((acknowledge, ticket))
                 if (at_once or len(self._changes) >= CHANGES_AT_ONCE) and self._failing is None:
                     self._commit(durable=False, now_s=self._last_commit_s)
-            case Tick(_, _, monotonic_s):
+            case Tick(_, observed_ms, monotonic_s):
                 self._on_tick(monotonic_s)
+                if observed_ms is not None and self._failing is None:
+                    self._remove_old(observed_ms, monotonic_s)
             case StatusMade(_, exchange_ms):
                 self._state, self._exchange_ms = message, exchange_ms
             case _:
@@ -121,6 +127,15 @@ class Writer(Actor):
             return False
         self._committed(report, now_s)
         return True
+
+    def _remove_old(self, observed_ms: int, now_s: float) -> None:
+        assert self._store is not None
+        before_ms = self._retention.due(observed_ms)
+        if before_ms:
+            try:
+                self._retention.removed(self._store.remove(before_ms, REMOVED_AT_ONCE, observed_ms))
+            except StorageFailed as error:
+                self._failed(error, now_s)
 
     def _write(self, store: BarStore, durable: bool) -> CommitReport | None:
         """Commit what waits, but for contracts whose values do not fit; None when nothing does."""
@@ -168,6 +183,7 @@ class Writer(Actor):
             "last_commit_s": self._last_commit_s,
             "last_commit": self._last_commit_ms,
             "bars_written": self._bars_written,
+            "bars_removed": self._retention.total,
             "waiting": sum(len(change.bars) for change in self._changes if isinstance(change, ClosedBars)),
             "failing": self._failing,
         }

@@ -8,6 +8,7 @@ from bars.aggregate import aggregate, aggregate_all, combine
 from bars.bar import Bar, Scale, checked
 from bars.cascade import Cascade, IntervalBar
 from bars.clock import ExchangeClock
+from bars.confirmation import COMPARED_AFTER_MS, Comparison, compare
 from bars.contract import Contract, ContractKey
 from bars.decimals import to_text, to_units, volume_text
 from bars.errors import BarError, InvalidBar, InvalidDecimal, MoreDecimals, UnitsOverflow
@@ -29,6 +30,7 @@ from bars.interval import (
 from bars.sequence import MinuteSequence, Patience
 
 __all__ = [
+    "COMPARED_AFTER_MS",
     "DAY",
     "FIVE_MINUTES",
     "FOUR_HOURS",
@@ -42,6 +44,7 @@ __all__ = [
     "Bar",
     "BarError",
     "Cascade",
+    "Comparison",
     "Contract",
     "ContractKey",
     "ExchangeClock",
@@ -59,6 +62,7 @@ __all__ = [
     "aggregate_all",
     "checked",
     "combine",
+    "compare",
     "stored_source",
     "to_text",
     "to_units",

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from bars.gaps import Span
 from bars.interval import DAY_MS, HOUR_MS, MINUTE_MS, STORED, WEEK_MS, Interval
 
 _UNITS_MS = MappingProxyType({"y": 365 * DAY_MS, "w": WEEK_MS, "d": DAY_MS, "h": HOUR_MS, "m": MINUTE_MS})
@@ -59,6 +60,9 @@ class Depth:
 ALL = Depth(None)
 NONE = Depth(0)
 
+BEHIND_BARS_MAX = 10_000
+"""How far a hole may reach behind the wanted depth to be filled all the same, in bars: a week of minutes."""
+
 DEFAULT_HISTORY_TEXT = "1m=7d,5m=30d,30m=180d,4h=2y,1d=all,1w=all"
 
 
@@ -94,3 +98,36 @@ def _pairs(text: str) -> dict[Interval, Depth]:
         except ValueError:
             raise ValueError(f"{_EXPECTED_DEPTH} (in {pair!r})") from None
     return depths
+
+
+def parse_keep(text: str) -> Mapping[Interval, Depth]:
+    """Read how long bars are kept: `all`, or `<interval>=<depth>` pairs as of the history.
+
+    Returns a depth for each stored interval, ascending; intervals that are not named keep all.
+
+    Raises:
+        ValueError: worded as what was expected and in which pair.
+    """
+    depths = {} if text.strip() == "all" else _pairs(text)
+    if NONE in depths.values():
+        raise ValueError(f"a depth of <n>m|h|d|w|y or all for each interval (in {text!r})")
+    return MappingProxyType({interval: depths.get(interval, ALL) for interval in STORED})
+
+
+def within(history: Mapping[Interval, Depth], keep: Mapping[Interval, Depth]) -> Mapping[Interval, Depth]:
+    """The history to fetch when no more than `keep` stays: of both depths the shorter."""
+    return MappingProxyType({interval: _shorter(depth, keep[interval]) for interval, depth in history.items()})
+
+
+def worth_filling(hole: Span, interval: Interval, wanted_ms: int) -> Span:
+    """A hole as far as it is within the depth that starts at `wanted_ms`; what is behind it too, unless that is much.
+
+    Much is no loss of ours: clients had old spans fetched, and nobody asked for what lies between. May be empty.
+    """
+    if interval.count(hole.start_ms, min(wanted_ms, hole.stop_ms)) <= BEHIND_BARS_MAX:
+        return hole
+    return Span(max(hole.start_ms, wanted_ms), hole.stop_ms)
+
+
+def _shorter(one: Depth, other: Depth) -> Depth:
+    return min(one, other, key=lambda depth: (depth.length_ms is None, depth.length_ms or 0))

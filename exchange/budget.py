@@ -90,6 +90,11 @@ class WeightBudget:
         return math.floor(self._share * self._limit + 1e-9)
 
     @property
+    def limit(self) -> int:
+        """The exchange's limit per minute, for all programs on this IP."""
+        return self._limit
+
+    @property
     def used(self) -> int:
         """What is charged to the present minute, in weight; some of it may have been counted in another one."""
         return self._spent

@@ -7,11 +7,15 @@ from storage.backup import backup
 from storage.bar_store import BarStore
 from storage.changes import (
     ArchivedBars,
+    BarsDisputed,
     Change,
     ClosedBars,
     CommitReport,
     CompletedBar,
     ContractsSeen,
+    GapNoted,
+    GapsAsked,
+    GapsSwept,
     LargerBars,
     LoadedFile,
     Origin,
@@ -29,13 +33,14 @@ from storage.errors import (
     UnknownContract,
 )
 from storage.reader import Reader
-from storage.records import ContractRecord, Seed, SeriesSummary, StoredBar
+from storage.records import ContractRecord, Gap, Seed, SeriesSummary, StoredBar, UnverifiedMinutes
 from storage.transaction import EXCHANGE_INFO
 
 __all__ = [
     "EXCHANGE_INFO",
     "ArchivedBars",
     "BarStore",
+    "BarsDisputed",
     "Change",
     "ClosedBars",
     "CommitReport",
@@ -46,6 +51,10 @@ __all__ = [
     "DatabaseInUse",
     "DatabaseNewer",
     "DatabaseUnusable",
+    "Gap",
+    "GapNoted",
+    "GapsAsked",
+    "GapsSwept",
     "LargerBars",
     "LoadedFile",
     "Origin",
@@ -59,5 +68,6 @@ __all__ = [
     "StorageFull",
     "StoredBar",
     "UnknownContract",
+    "UnverifiedMinutes",
     "backup",
 ]

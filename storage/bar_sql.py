@@ -31,6 +31,9 @@ Row = tuple[int, ...]
 
 VERIFIED = 8
 """The bit of a mark beside its origin."""
+DISPUTED = 16
+"""The bit of a bar that the exchange was asked for and does not confirm; it stays as it is."""
+COMPARED = VERIFIED | DISPUTED
 ORIGIN_BITS = 7
 
 ROWS_AT_ONCE = 25
@@ -201,6 +204,41 @@ def aggregated_opens_ms(
 def revise(connection: sqlite3.Connection, rows: Sequence[Row]) -> int:
     """Bring stored bars up to what `rows` say, as far as they may; returns how many changed, marks included."""
     return connection.executemany(_REVISE, rows).rowcount
+
+
+def dispute(connection: sqlite3.Connection, contract_id: int, interval: Interval, open_minutes: Iterable[int]) -> None:
+    """Note of closed bars that the exchange does not confirm them."""
+    connection.executemany(
+        f"UPDATE bar SET mark = (mark | {DISPUTED}) & ~{VERIFIED}"
+        " WHERE contract_id = ? AND interval = ? AND open_minute = ?",
+        [(contract_id, minutes(interval), open_minute) for open_minute in open_minutes],
+    )
+
+
+def unverified(
+    connection: sqlite3.Connection, contract_id: int, start_minute: int, stop_minute: int, limit: int = -1
+) -> list[int]:
+    """The open minutes, ascending, of the first `limit` minute bars of a half-open span that were not compared yet."""
+    rows = connection.execute(
+        f"""SELECT open_minute FROM bar WHERE contract_id = ? AND interval = 1 AND open_minute >= ?
+            AND open_minute < ? AND mark & {COMPARED} = 0 ORDER BY open_minute LIMIT ?""",
+        (contract_id, start_minute, stop_minute, limit),
+    )
+    return [open_minute for (open_minute,) in rows]
+
+
+def delete(connection: sqlite3.Connection, contract_id: int, interval: Interval, stop_minute: int, limit: int) -> int:
+    """Remove the oldest `limit` bars, at most, that open before a minute; returns how many."""
+    key = (contract_id, minutes(interval))
+    last = connection.execute(
+        """SELECT max(open_minute) FROM (SELECT open_minute FROM bar
+            WHERE contract_id = ? AND interval = ? AND open_minute < ? ORDER BY open_minute LIMIT ?)""",
+        (*key, stop_minute, limit),
+    ).fetchone()[0]
+    if last is None:
+        return 0
+    query = "DELETE FROM bar WHERE contract_id = ? AND interval = ? AND open_minute <= ?"
+    return connection.execute(query, (*key, last)).rowcount
 
 
 def set_partials(connection: sqlite3.Connection, rows: Sequence[Row]) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from peewee import SqliteDatabase
 
-from storage import contracts
+from bars import Interval
+from storage import contracts, retention
 from storage.changes import Change, CommitReport
 from storage.database import connection_of, expect_place, open_for_writing, transaction
 from storage.errors import translating
@@ -59,6 +60,20 @@ class BarStore:
                 report = applied.apply(changes)
             self._contracts = applied.contracts
             return report
+
+    def remove(self, before_ms: Mapping[Interval, int], rows_max: int, now_ms: int) -> int:
+        """Remove at most `rows_max` closed bars that open before their interval's time; returns how many.
+
+        Some stay nevertheless, namely those of which larger bars may yet have to be made.
+
+        Raises:
+            StorageFailed: rolled back.
+        """
+        with (
+            translating(f"removing old bars from {self._path}"),
+            transaction(self._database, "IMMEDIATE") as connection,
+        ):
+            return retention.remove(connection, before_ms, rows_max, now_ms)
 
     def close(self) -> None:
         """Bring the log into the file, as far as no reader is in the way, and let others write. Again does nothing."""

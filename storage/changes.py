@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from bars import Bar, Contract, ContractKey, Interval, IntervalBar, Span
+from bars.ledger import Reason
 from wire.table import BarTable
 
 
@@ -76,6 +77,39 @@ class LargerBars(NamedTuple):
     span: Span
 
 
+class BarsDisputed(NamedTuple):
+    """The exchange does not confirm these closed bars, by open time. They stay as they are, marked."""
+
+    key: ContractKey
+    interval: Interval
+    opens_ms: Sequence[int]
+
+
+class GapsAsked(NamedTuple):
+    """The exchange was asked for these holes of one series, and nothing came of it."""
+
+    key: ContractKey
+    interval: Interval
+    spans: Sequence[Span]
+    at_ms: int
+    """When, on the exchange's clock."""
+
+
+class GapNoted(NamedTuple):
+    """Why a span has no bars. Without a key it is so for all contracts, in minutes."""
+
+    key: ContractKey | None
+    interval: Interval
+    span: Span
+    reason: Reason
+    at_ms: int
+    """When that was found out, on the exchange's clock."""
+
+
+class GapsSwept(NamedTuple):
+    """Forget what is remembered of holes that are none any more."""
+
+
 class PartialBars(NamedTuple):
     """The newest state of the bars in progress of one contract; each takes the place of the one before."""
 
@@ -91,7 +125,18 @@ class ServiceState(NamedTuple):
     committed_at_ms: int
 
 
-Change = ContractsSeen | ClosedBars | ArchivedBars | LargerBars | PartialBars | ServiceState
+Change = (
+    ContractsSeen
+    | ClosedBars
+    | ArchivedBars
+    | LargerBars
+    | BarsDisputed
+    | GapsAsked
+    | GapNoted
+    | GapsSwept
+    | PartialBars
+    | ServiceState
+)
 
 
 class CompletedBar(NamedTuple):

@@ -45,6 +45,15 @@ class Ladder:
         for open_minute in open_minutes:
             self._fresh[interval].pop(open_minute, None)
 
+    def revised(self, bars: Iterable[Bar]) -> None:
+        """Note bars that came in the place of others: whatever was made of those, at any level, is looked at.
+
+        Between two bars that were made here there may be one of the exchange's own, which stays.
+        """
+        times = {bar.open_ms // MINUTE_MS for bar in bars}
+        for touched in self._touched.values():
+            touched.update(times)
+
     def listed(self, listing_ms: int) -> None:
         """Note when the contract was listed: bars around that time may now be whole."""
         for interval in STORED:

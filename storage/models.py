@@ -58,7 +58,7 @@ class BarRow(_Values):
     """A closed bar. Clustered by its key: a page of bars is one run of the file."""
 
     mark = IntegerField()
-    """The origin, plus 8 where verified."""
+    """The origin, plus 8 where verified, plus 16 where the exchange was asked and does not confirm it."""
 
     class Meta:
         table_name = "bar"
@@ -83,6 +83,8 @@ class SeriesRow(Model):
     first_ms = IntegerField()
     last_ms = IntegerField()
     bars = IntegerField()
+    unverified_ms = IntegerField(null=True)
+    """Of minutes: the open time of the first one that was neither verified nor disputed; null when all were."""
 
     class Meta:
         table_name = "series"
@@ -119,6 +121,28 @@ class ArchiveFileRow(Model):
         without_rowid = True
 
 
+class GapRow(Model):
+    """What is remembered of a hole. Spans of one series never overlap. Contract 0 stands for all contracts."""
+
+    contract_id = IntegerField()
+    interval = IntegerField()
+    start_ms = IntegerField()
+    stop_ms = IntegerField()
+    reason = TextField(null=True)
+    """Null: nothing is known but that it was asked for."""
+    state = TextField()
+    since_ms = IntegerField()
+    asked = IntegerField()
+    """How often in vain."""
+    asked_ms = IntegerField()
+    """When last."""
+
+    class Meta:
+        table_name = "gap"
+        primary_key = CompositeKey("contract_id", "interval", "start_ms")
+        without_rowid = True
+
+
 class ServiceRow(Model):
     """The data service's last word about itself: one row, with id 1."""
 
@@ -147,6 +171,7 @@ TABLES: tuple[type[Model], ...] = (
     SeriesRow,
     AbsentRow,
     ArchiveFileRow,
+    GapRow,
     ServiceRow,
     DocumentRow,
 )

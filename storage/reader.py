@@ -5,20 +5,21 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
 
 from bars import MINUTE_MS, STORED, ContractKey, Interval, Span
-from storage import contracts, holes, series
+from bars.history import Depth
+from storage import contracts, gap_rows, holes, ledger, pauses, series, unverified
 from storage.changes import ServiceState
 from storage.database import open_for_reading, transaction
 from storage.errors import translating
 from storage.models import AbsentRow, ArchiveFileRow, DocumentRow, SeriesRow, ServiceRow
 from storage.page import Page
-from storage.records import ContractRecord, Seed, SeriesSummary, StoredBar
+from storage.records import ContractRecord, Gap, Seed, SeriesSummary, StoredBar, UnverifiedMinutes
 from wire.rows import row_from_bar
 
 _STORED_BY_MINUTES = {interval.span_ms // MINUTE_MS: interval for interval in STORED}
@@ -125,6 +126,54 @@ class Reader:
         with self._snapshot(f"bars of {record.contract.symbol}") as connection:
             return holes.seed(connection, record.id, stop_ms)
 
+    def unverified(self) -> list[UnverifiedMinutes]:
+        """The contracts that have minutes which were not compared with the exchange yet. One cheap query."""
+        with self._snapshot("what was not compared") as connection:
+            return unverified.every(connection)
+
+    def unverified_opens_ms(self, record: ContractRecord, span: Span, limit: int) -> list[int]:
+        """Such minutes of one contract by open time: the first `limit` of a half-open span, ascending."""
+        with self._snapshot(f"bars of {record.contract.symbol}") as connection:
+            return unverified.opens_ms(connection, record.id, span, limit)
+
+    def compared_count(self) -> tuple[int, int]:
+        """How many of the stored minutes were compared with the exchange, and how many there are."""
+        with self._snapshot("what was compared") as connection:
+            return unverified.count(connection)
+
+    def resting(self, record: ContractRecord, interval: Interval, now_ms: int) -> list[Span]:
+        """Holes of a stored interval that were asked for in vain and are not to be asked for at `now_ms`; ascending."""
+        with self._snapshot(f"gaps of {record.contract.symbol}") as connection:
+            return gap_rows.resting(connection, record.id, interval, now_ms)
+
+    def gaps(self, now_ms: int, depths: Mapping[Interval, Depth] | None = None) -> list[Gap]:
+        """The ledger at the exchange's time: every span without bars, and why; by symbol, interval and time.
+
+        Args:
+            depths: how much history is wanted; None: what is before a series' first bar is no gap.
+        """
+        with self._snapshot("gaps") as connection:
+            return ledger.gaps(connection, now_ms, depths)
+
+    def pauses(self, span: Span) -> list[Span]:
+        """The pauses of the exchange within a half-open span, as the stored minutes show them; ascending."""
+        with self._snapshot("pauses") as connection:
+            return pauses.find(connection, span)
+
+    def minutes_span(self) -> Span:
+        """From the oldest stored minute of any contract to the end of the newest; empty where there are none."""
+        with self._snapshot("minutes") as connection:
+            return pauses.stored_span(connection)
+
+    def content_bytes(self) -> int:
+        """What the data take, wherever they are for now: in the file or in its log."""
+        with self._snapshot("the size") as connection:
+            pages, free, page_bytes = (
+                connection.execute(f"PRAGMA {name}").fetchone()[0]
+                for name in ("page_count", "freelist_count", "page_size")
+            )
+            return int((pages - free) * page_bytes)
+
     def series(self) -> list[SeriesSummary]:
         """Every series that has closed bars, by contract and from the smallest interval up."""
         with self._snapshot("series") as connection:
@@ -132,7 +181,8 @@ class Reader:
             absent: dict[tuple[int, int], list[Span]] = defaultdict(list)
             for contract_id, minutes, *span in AbsentRow.select().tuples().execute(self._database):
                 absent[contract_id, minutes].append(Span(*span))
-            rows = SeriesRow.select().order_by(SeriesRow.contract_id, SeriesRow.interval).tuples()
+            columns = (SeriesRow.contract_id, SeriesRow.interval, SeriesRow.first_ms, SeriesRow.last_ms, SeriesRow.bars)
+            rows = SeriesRow.select(*columns).order_by(SeriesRow.contract_id, SeriesRow.interval).tuples()
             return [
                 _summary(keys[contract_id], minutes, series.Series(*counts), absent[contract_id, minutes])
                 for contract_id, minutes, *counts in rows.execute(self._database)

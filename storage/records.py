@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from bars import Bar, Contract, ContractKey, Interval, Scale
+from bars import Bar, Contract, ContractKey, Interval, Scale, Span
 from bars.gaps import Hole
+from bars.ledger import Reason, State
 from storage.changes import Origin
 
 
@@ -35,6 +36,28 @@ class Seed(NamedTuple):
 
     bars: list[Bar]
     holes: list[Hole]
+
+
+class UnverifiedMinutes(NamedTuple):
+    """A contract that has minutes which were not compared with the exchange yet: from `first_ms` on, some or all."""
+
+    record: ContractRecord
+    first_ms: int
+    last_ms: int
+    """The newest closed minute."""
+
+
+class Gap(NamedTuple):
+    """A span of one series without bars, or without trades by a pause of the exchange, and why."""
+
+    key: ContractKey
+    interval: Interval
+    span: Span
+    """Half-open, in whole buckets."""
+    reason: Reason
+    state: State
+    since_ms: int
+    """Since when it is known, or when it began."""
 
 
 class SeriesSummary(NamedTuple):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from peewee import SchemaManager, SqliteDatabase
 
 from bars import MINUTE_MS, STORED
-from storage.models import TABLES, ArchiveFileRow
+from storage.models import TABLES, ArchiveFileRow, GapRow
 
 APPLICATION_ID = 0x4261726B
 """`Bark`, in the header of the file: what tells our database from anybody else's."""
@@ -15,12 +16,33 @@ APPLICATION_ID = 0x4261726B
 Upgrade = Callable[[SqliteDatabase], None]
 
 
-def _upgrade_archive_files(database: SqliteDatabase) -> None:
-    """The table that remembers which archive files were loaded."""
+def _to_version_2(database: SqliteDatabase) -> None:
+    """Archive files, verification and the ledger of gaps."""
+    _add_archive_files(database)
+    _add_gaps(database)
+    _add_unverified(database)
+
+
+def _add_archive_files(database: SqliteDatabase) -> None:
     SchemaManager(ArchiveFileRow, database).create_all(safe=False)
 
 
-UPGRADES: tuple[Upgrade, ...] = (_upgrade_archive_files,)
+def _add_gaps(database: SqliteDatabase) -> None:
+    SchemaManager(GapRow, database).create_all(safe=False)
+
+
+def _add_unverified(database: SqliteDatabase) -> None:
+    execute: Any = database.execute_sql
+    execute("ALTER TABLE series ADD COLUMN unverified_ms INTEGER")
+    execute(
+        f"""UPDATE series SET unverified_ms = (
+            SELECT b.open_minute * {MINUTE_MS} FROM bar AS b
+            WHERE b.contract_id = series.contract_id AND b.interval = 1 AND b.mark & 24 = 0
+            ORDER BY b.open_minute LIMIT 1) WHERE interval = 1"""
+    )
+
+
+UPGRADES: tuple[Upgrade, ...] = (_to_version_2,)
 """From version 1 to 2, from 2 to 3, and so on. Each runs in the transaction that also notes the new version."""
 
 _INTERVALS = " UNION ALL ".join(

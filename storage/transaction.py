@@ -7,16 +7,20 @@ from functools import partial
 
 from peewee import SqliteDatabase
 
-from bars import MINUTE_MS, Bar, ContractKey, Interval, IntervalBar, Scale, UnitsOverflow
+from bars import MINUTE, MINUTE_MS, Bar, ContractKey, Interval, IntervalBar, Scale, UnitsOverflow
 from bars.decimals import rescale
-from storage import absent, bar_sql, contracts, series
+from storage import absent, bar_sql, contracts, gap_rows, series, unverified
 from storage.changes import (
     ArchivedBars,
+    BarsDisputed,
     Change,
     ClosedBars,
     CommitReport,
     CompletedBar,
     ContractsSeen,
+    GapNoted,
+    GapsAsked,
+    GapsSwept,
     LargerBars,
     Origin,
     PartialBars,
@@ -61,6 +65,7 @@ class Transaction:
                 self._store(change)
             elif isinstance(change, LargerBars):
                 self._ladders.setdefault(change.key, Ladder()).look_at(change.interval, change.span)
+        self._remember(changes)
         completed = [bar for key, ladder in self._ladders.items() for bar in self._complete(key, ladder)]
         self._progress([change for change in changes if isinstance(change, PartialBars)])
         for change in changes:
@@ -121,6 +126,8 @@ class Transaction:
             ladder.read_again(change.interval, [bar.open_ms // MINUTE_MS for bar in bars])
             return
         ladder.arrived(change.interval, bars, as_given=inserted == len(bars))
+        if changed:
+            ladder.revised(bars)
         if any(span.start_ms <= absent.LISTING_START_MS for span in change.absent):
             ladder.listed(absent.listing_ms(self._connection, record.id))
 
@@ -148,6 +155,8 @@ class Transaction:
             self._changed += bar_sql.revise(self._connection, rows) if rows else 0
         self._inserted += inserted
         absent.forget(self._connection, record.id, interval, opens_ms)
+        if interval is MINUTE:
+            unverified.changed_at(self._connection, record.id, opens_ms, is_compared=False)
 
     def _upsert(self, record: ContractRecord, interval: Interval, bars: Sequence[Bar], mark: int) -> tuple[int, int]:
         rows = bar_sql.rows_of(record.id, interval, bars, mark)
@@ -157,7 +166,26 @@ class Transaction:
             opens_ms = [bar.open_ms for bar in bars]
             added = series.Series(min(opens_ms), max(opens_ms), inserted)
             series.add(self._connection, record.id, interval, added)
+        if interval is MINUTE and (inserted or changed):
+            unverified.changed(self._connection, record.id, bars, is_compared=bool(mark & bar_sql.COMPARED))
         return inserted, changed
+
+    def _remember(self, changes: Sequence[Change]) -> None:
+        """What is known of bars that are doubtful or not there."""
+        connection = self._connection
+        for change in changes:
+            match change:
+                case BarsDisputed(key, interval, opens_ms):
+                    contract_id = self._record(key).id
+                    bar_sql.dispute(connection, contract_id, interval, [at // MINUTE_MS for at in opens_ms])
+                    unverified.changed_at(connection, contract_id, opens_ms, is_compared=True)
+                case GapsAsked(key, interval, spans, at_ms):
+                    gap_rows.asked(connection, self._record(key).id, interval, spans, at_ms)
+                case GapNoted(key, interval, span, reason, at_ms):
+                    contract_id = gap_rows.EVERY_CONTRACT if key is None else self._record(key).id
+                    gap_rows.note(connection, contract_id, interval, span, reason, at_ms)
+                case GapsSwept():
+                    gap_rows.sweep(connection)
 
     def _complete(self, key: ContractKey, ladder: Ladder) -> list[CompletedBar]:
         record = self._record(key)

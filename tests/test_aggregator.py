@@ -16,6 +16,7 @@ from actors.messages import (
     Seeded,
     SeedWanted,
     Store,
+    Stored,
     Tick,
     Watched,
 )
@@ -186,7 +187,11 @@ def test_a_revised_minute_is_stored_and_the_bars_in_progress_begin_anew() -> Non
     world.backfill.taken()
     revised = minute(1)._replace(trades=99)
     world.tell(MinuteRevised(revised, by_rest=True))
+    stores = [message for message in world.writer.told if isinstance(message, Store)]
     assert world.stored() == [ClosedBars(KEY, MINUTE, [revised], Origin.REST, completes=True)]
+    world.tick()
+    assert world.backfill.told == [], "what is stored is the old minute still"
+    world.tell(Stored(stores[-1].ticket))
     world.tick()
     assert [type(message) for message in world.backfill.told] == [SeedWanted]
 

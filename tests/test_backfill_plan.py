@@ -15,7 +15,7 @@ from bars import DAY, FIVE_MINUTES, FOUR_HOURS, HALF_HOUR, MINUTE, MINUTE_MS, ST
 from bars.coverage import LATE_ROWS_MS, absences
 from bars.history import ALL, Depth, parse_history
 from bars.interval import DAY_MS, HOUR_MS
-from storage import Seed
+from storage import GapsAsked, Seed
 from tests.support.actors import Stage
 from tests.support.market import MONDAY_MS, a_bar, a_contract, some_bars
 from tests.support.stored import Stored, a_store
@@ -50,6 +50,17 @@ def test_first_screens_of_all_contracts_come_in_two_rounds_and_before_any_depth(
     assert {plan.priority for plan in ordered[:10]} == {Priority.SCREEN}
     assert {plan.priority for plan in ordered[10:]} == {Priority.DEPTH}
     assert FIVE_MINUTES not in {plan.interval for plan in plans}
+
+
+def test_a_hole_that_was_asked_for_in_vain_rests_ever_longer_and_is_given_up_in_the_end(stored: Stored) -> None:
+    stored.put(some_bars(MINUTE, MONDAY_MS, 300), completes=False)
+    hole, asked_at = Span(MONDAY_MS - 10 * MINUTE_MS, MONDAY_MS), []
+    for hour in range(500):
+        at_ms = MONDAY_MS + 300 * MINUTE_MS + hour * HOUR_MS
+        if any(page.intersect(hole) == hole for page in _pages(stored, MINUTE, Priority.DEPTH, "600d", at_ms=at_ms)):
+            asked_at.append(hour)
+            stored.store.commit([GapsAsked(stored.contract.key, MINUTE, [hole], at_ms)])
+    assert asked_at == [0, 1, 2, 6, 22, 86]
 
 
 def test_a_first_screen_is_one_page_that_ends_with_the_newest_settled_bar(stored: Stored) -> None:

@@ -32,6 +32,7 @@ VALUES: dict[str, tuple[str, str]] = {
     "database": ("one.db", "two.db"),
     "symbols": ("BTCUSDT", "ETHUSDT"),
     "history": ("1m=1d", "1m=2d"),
+    "keep": ("1m=1d", "1m=2d"),
     "host": ("0.0.0.0", "localhost"),
     "port": ("1", "2"),
     "rest_url": ("http://one", "http://two"),

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bars import DAY, FIVE_MINUTES, FOUR_HOURS, HALF_HOUR, MINUTE, STORED, WEEK, Interval
-from bars.history import ALL, DEFAULT_HISTORY_TEXT, NONE, Depth, history_text, parse_history
+from bars.history import ALL, DEFAULT_HISTORY_TEXT, NONE, Depth, history_text, parse_history, parse_keep, within
 from bars.interval import DAY_MS, HOUR_MS, MINUTE_MS, WEEK_MS
 
 NOW_MS = 1_791_382_992_723  # 2026-10-07 14:23:12.723, a Wednesday
@@ -102,3 +102,21 @@ def test_a_length_starts_with_a_whole_bucket_and_covers_all_of_it(
 
 def test_a_length_before_the_epoch_starts_at_the_epoch() -> None:
     assert Depth.parse("999999y").start_ms(NOW_MS, WEEK) == 0
+
+
+def test_what_is_kept_is_all_unless_said_otherwise() -> None:
+    assert set(parse_keep("all").values()) == {ALL}
+    keep = parse_keep("1m=90d, 5m=2y")
+    assert keep[MINUTE] == Depth.parse("90d")
+    assert [depth for interval, depth in keep.items() if interval.span_ms > FIVE_MINUTES.span_ms] == [ALL] * 4
+
+
+@pytest.mark.parametrize("text", ["1m=none", "1m", "2m=1d", "", "1m=1d,1m=2d", "none"])
+def test_keeping_nothing_or_nonsense_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="in "):
+        parse_keep(text)
+
+
+def test_no_more_history_is_fetched_than_is_kept() -> None:
+    history = within(parse_history("1m=all,5m=30d,30m=none"), parse_keep("1m=7d,5m=90d,30m=1d,1d=5y"))
+    assert history_text(history) == "1m=1w,5m=30d,30m=none,4h=2y,1d=5y,1w=all"

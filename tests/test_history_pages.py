@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from actors.history import BEHIND_BARS_MAX, LEFT_TO_LIVE_MS, plan_pages
+from actors.history import LEFT_TO_LIVE_MS, plan_pages
 from actors.jobs import Plan, Priority
 from bars import MINUTE, MINUTE_MS, Span
 from bars.gaps import merge
-from bars.history import Depth
+from bars.history import BEHIND_BARS_MAX, Depth
 from tests.support.market import MONDAY_MS, a_contract, some_bars
 from tests.support.stored import Stored, a_store
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from actors.options import as_text, one_of, switch
 from actors.settings import OPTIONS, BadOption, Settings
 from bars import DAY, MINUTE
-from bars.history import ALL, Depth, parse_history
+from bars.history import ALL, Depth, parse_history, parse_keep
 
 DAY_MS = 86_400_000
 SYMBOLS = "symbols separated by commas, such as BTCUSDT,ETHUSDT, or all"
@@ -53,6 +53,7 @@ def test_without_keywords_everything_has_its_default() -> None:
         database=Path("barkeep.db"),
         symbols=None,
         history=parse_history("1m=7d,5m=30d,30m=180d,4h=2y,1d=all,1w=all"),
+        keep=parse_keep("all"),
         host="127.0.0.1",
         port=8080,
         rest_url="https://fapi.binance.com",

@@ -47,10 +47,13 @@ def test_a_live_service_shows_all_its_facts() -> None:
         "lag_ms": 300,
         "restarts": 2,
         "gaps": 1,
+        "gaps_by_reason": {},
+        "verified": {},
         "backfill": {"pages_done": 5, "pages_left": 3},
         "database": {
             "path": "bars.db",
             "size_bytes": 4_096,
+            "growth_bytes_per_day": None,
             "last_commit": 456,
             "bars_written": 7,
             "waiting": 0,

@@ -12,7 +12,6 @@ from bars import DAY, FIVE_MINUTES, HALF_HOUR, MINUTE, MINUTE_MS, STORED, WEEK, 
 from bars.interval import DAY_MS, HOUR_MS
 from storage import (
     ArchivedBars,
-    BarStore,
     CommitReport,
     ContractOverflow,
     LargerBars,
@@ -150,16 +149,3 @@ def test_larger_bars_may_be_made_from_any_stored_interval(stored: Stored) -> Non
     stored.put(some_bars(FIVE_MINUTES, MONDAY_MS, 12), FIVE_MINUTES, completes=False)
     report = stored.store.commit([LargerBars(KEY, FIVE_MINUTES, Span(MONDAY_MS, MONDAY_MS + HOUR_MS))])
     assert [done.closed.interval for done in report.completed] == [HALF_HOUR, HALF_HOUR]
-
-
-def test_a_file_of_the_first_version_is_upgraded(stored: Stored) -> None:
-    stored.store.close()
-    stored.reader.close()
-    store = BarStore.open(stored.path)
-    connection = store._database.connection()  # type: ignore[no-untyped-call]  # noqa: SLF001
-    connection.execute("DROP TABLE archive_file")
-    connection.execute("PRAGMA user_version = 1")
-    store.close()
-    store = BarStore.open(stored.path)
-    assert store.commit([ArchivedBars(KEY, MINUTE, BarTable([], SCALE), FILE)]).inserted == 0
-    store.close()

@@ -12,9 +12,11 @@ import pytest
 from peewee import SqliteDatabase
 
 from actors.messages import BarsPublished, Report, StatusMade, Store, Stored, Tick
+from actors.retention import REMOVED_AT_ONCE
 from actors.writer import CHANGES_AT_ONCE, DURABLE_EVERY_S, PUBLISH_WITHIN_MS, Writer
 from bars import FIVE_MINUTES, MINUTE, MINUTE_MS, Bar, Contract, IntervalBar
 from bars.decimals import UNITS_MAX
+from bars.history import parse_keep
 from storage import BarStore, Change, ClosedBars, ContractsSeen, Origin, PartialBars, Reader
 from tests.support.actors import Kill, Stage
 from tests.support.market import MONDAY_MS, a_bar, a_contract, some_bars
@@ -130,6 +132,7 @@ def test_what_came_since_the_last_tick_is_committed_together_and_acknowledged_on
         "last_commit_s": world.now_s,
         "last_commit": 77_000,
         "bars_written": 4,
+        "bars_removed": 0,
         "waiting": 0,
         "failing": None,
     }
@@ -290,3 +293,25 @@ def test_larger_bars_that_were_completed_on_the_disk_are_published_while_they_ar
     assert published.key == BTC.key
     assert published.closed
     assert [(bar.interval, bar.bar.open_ms) for bar in published.bars] == [(FIVE_MINUTES, MONDAY_MS)]
+
+
+def test_old_bars_go_while_new_ones_come_and_the_count_is_told(tmp_path: Path) -> None:
+    disk, stage = Disk(tmp_path / "bars.db"), Stage()
+    hub, supervisor = stage.recorder("hub"), stage.recorder("supervisor")
+    keep = parse_keep("1m=6h")
+    make = lambda: Writer(disk.open, lambda: 0, hub=hub.address, supervisor=supervisor.address, keep=keep)  # noqa: E731
+    writer = stage.play("writer", make).address
+    bars = some_bars(MINUTE, MONDAY_MS, 12_000)
+    writer.tell(Store([ContractsSeen([BTC]), ClosedBars(BTC.key, MINUTE, bars, Origin.REST)]))
+    stop_ms = bars[-1].open_ms + MINUTE_MS
+    for beat in range(6):
+        writer.tell(Tick(stop_ms + beat, stop_ms + beat, 1.0 + beat))
+        stage.settle()
+    told = [message.facts["bars_removed"] for message in supervisor.told if isinstance(message, Report)]
+    assert told[:4] == [0, REMOVED_AT_ONCE, 2 * REMOVED_AT_ONCE, told[-1]]
+    assert 12_000 - 360 - 30 - 240 <= told[-1] <= 12_000 - 360
+    reader = Reader(disk.path)
+    (minutes, *larger) = reader.series()
+    assert (minutes.bars, minutes.last_ms) == (12_000 - told[-1], bars[-1].open_ms)
+    assert larger[0].first_ms == MONDAY_MS
+    reader.close()

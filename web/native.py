@@ -9,6 +9,7 @@ from bars import INTERVALS, ContractKey, Interval, to_text, volume_text
 from storage import ContractRecord, SeriesSummary, StoredBar
 from web.answers import Answer, Handler, Query, Refusal, json_answer, parameters, saying_what_is_missing
 from web.exchange_info import newest_contracts
+from web.gaps import gap_page
 from web.pages import Held, held_in_bars, within_time
 from web.remembered import Remembered
 from web.sources import Sources
@@ -26,6 +27,7 @@ def native_routes(sources: Sources, through: ReadThrough) -> list[tuple[str, Han
     routes: dict[str, Handler] = {
         "/api/klines": pages.klines,
         "/api/symbols": pages.symbols,
+        "/api/gaps": gap_page(sources),
         "/api/status": pages.status,
         "/healthz": pages.health,
     }

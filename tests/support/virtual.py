@@ -6,7 +6,7 @@ draws. Crashes can be injected between any two messages.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ from actors.settings import Settings
 from actors.status import Status
 from actors.supervisor import BEAT_S, Supervisor, Wiring
 from actors.threads import SeededThreads
-from bars import MINUTE, STORED, Bar, ContractKey, Interval, Scale
+from bars import MINUTE, MINUTE_MS, STORED, Bar, ContractKey, Interval, Scale
 from exchange import Disconnected, Reply, RestClient, ServerFault, StreamConnection
 from exchange.simulated.exchange_info import exchange_info
 from exchange.simulated.faults import Dice
@@ -51,6 +51,8 @@ class Trouble:
     missing_finals: float = 0.0
     disconnects: float = 0.0
     rest_errors: float = 0.0
+    wrong_finals: float = 0.0
+    """Of finals that say something else than what the exchange keeps."""
 
 
 class VirtualExchange:
@@ -60,6 +62,12 @@ class VirtualExchange:
         self.world = world
         self.now_ms = world.plan.start_ms
         self.trouble = Trouble()
+        self.revised_after_ms = 0
+        """So long after its end REST still shows what a wrong final said."""
+        self.wrong: dict[tuple[str, int], Bar] = {}
+        """What wrong finals said, by symbol and open time."""
+        self.spent: Counter[int] = Counter()
+        """Requests for klines by their limit."""
         self._dice = Dice(world.plan.seed, "exchangeInfo")
         self._random = random
         self._connections: list[VirtualConnection] = []
@@ -101,6 +109,9 @@ class VirtualExchange:
         bars = self.world.bars(request.symbol, interval, start_ms, interval.floor(stop_ms), at_ms=stop_ms)
         progress = self.world.progress(request.symbol, interval, stop_ms)
         bars = [bar for bar in [*bars, *([progress] if progress else [])] if start_ms <= bar.open_ms <= end_ms]
+        if interval is MINUTE:
+            bars = [self._unrevised(request.symbol, bar) for bar in bars]
+        self.spent[request.limit] += 1
         for bar in bars:
             scale = scale.widened(bar.scale)
         return Reply([bar.rescaled(scale) for bar in bars[: request.limit]], 1)
@@ -120,6 +131,8 @@ class VirtualExchange:
         trouble = self.trouble
         if self._hits(trouble.missing_finals if update.closed else trouble.lost_frames):
             return
+        if update.closed and self._hits(trouble.wrong_finals):
+            bar = self.wrong[symbol, bar.open_ms] = _wrong(bar)
         name = kline_stream(symbol, MINUTE)
         event = kline_event(symbol, MINUTE, bar, closed=update.closed, event_ms=update.due_ms)
         frame = msgspec.json.encode({"stream": name, "data": event})
@@ -127,12 +140,21 @@ class VirtualExchange:
             if name in connection.publisher.names:
                 connection.frames.extend([frame] * (2 if self._hits(trouble.doubled_frames) else 1))
 
+    def _unrevised(self, symbol: str, bar: Bar) -> Bar:
+        is_old = bar.open_ms + MINUTE_MS + self.revised_after_ms <= self.now_ms
+        return bar if is_old else self.wrong.get((symbol, bar.open_ms), bar)
+
     def _fail(self) -> None:
         if self._hits(self.trouble.rest_errors):
             raise ServerFault("asking the virtual exchange: got HTTP 500")
 
     def _hits(self, probability: float) -> bool:
         return probability > 0 and self._random.random() < probability
+
+
+def _wrong(bar: Bar) -> Bar:
+    """Another bar of the same minute: one trade too many, at higher and lower prices."""
+    return bar._replace(high=bar.high + 3, low=bar.low - 1, volume=bar.volume + 1, trades=bar.trades + 1)
 
 
 class VirtualConnection:

@@ -1,0 +1,76 @@
+"""Which contract's minutes are compared with the exchange next, and how many at once. No actor in here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from bars import MINUTE_MS, Span
+from storage import UnverifiedMinutes
+from wire.requests import CATCH_UP_BARS, PAGE_BARS, klines_weight
+
+ROUND_MINUTES = CATCH_UP_BARS - 2
+"""Every contract has its turn once in so many minutes: what comes meanwhile fits one request of weight 1."""
+SHARE_PERMILLE = 5
+"""The most of the exchange's weight limit that comparing may cost."""
+MINUTES_SAVED_MAX = 10
+"""Weight that was not needed is saved for so long, and no longer."""
+
+
+def due(
+    minutes: Iterable[UnverifiedMinutes], after_minute: int, now_minute: int, settled_ms: int
+) -> list[UnverifiedMinutes]:
+    """Those whose turn came after one minute and up to another, and those that lag behind; the oldest first.
+
+    The time of a contract's turn is fixed by its number, so that the market is spread over the round and a restart
+    changes nothing.
+    """
+    passed = range(max(after_minute, now_minute - ROUND_MINUTES) + 1, now_minute + 1)
+    turns = {minute % ROUND_MINUTES for minute in passed}
+    behind_ms = settled_ms - (ROUND_MINUTES + MINUTES_SAVED_MAX) * MINUTE_MS
+    chosen = [
+        one
+        for one in minutes
+        if one.first_ms < settled_ms and (one.record.id % ROUND_MINUTES in turns or one.first_ms < behind_ms)
+    ]
+    return sorted(chosen, key=lambda one: one.first_ms)
+
+
+def page(opens_ms: Sequence[int], settled_ms: int) -> Span:
+    """The span to ask for when these minutes, ascending and at least one, are to be compared.
+
+    99 minutes cost weight 1, 499 cost 2: the larger page brings those up that lag behind.
+    """
+    start_ms = opens_ms[0]
+    near_ms = start_ms + CATCH_UP_BARS * MINUTE_MS
+    near = sum(open_ms < near_ms for open_ms in opens_ms)
+    far_ms = min(opens_ms[-1] + MINUTE_MS, start_ms + PAGE_BARS * MINUTE_MS)
+    stop_ms = far_ms if len(opens_ms) > near else near_ms
+    return Span(start_ms, min(stop_ms, settled_ms))
+
+
+def weight_of(span: Span) -> int:
+    """What it costs to ask for the minutes of a span."""
+    return klines_weight((span.stop_ms - span.start_ms) // MINUTE_MS)
+
+
+class Allowance:
+    """The weight that comparing may cost, minute by minute of the exchange's clock."""
+
+    def __init__(self) -> None:
+        self._permille = 0
+        """In thousandths of a unit of weight."""
+        self._minute: int | None = None
+
+    def enter(self, minute: int, limit: int) -> None:
+        """A minute has begun: a part of its weight `limit` may be spent, besides what was saved."""
+        passed = 1 if self._minute is None else max(0, minute - self._minute)
+        self._minute = minute
+        each = limit * SHARE_PERMILLE
+        self._permille = min(self._permille + passed * each, max(MINUTES_SAVED_MAX * each, 1_000))
+
+    def take(self, weight: int) -> bool:
+        """Whether so much may be spent now; it then is."""
+        if self._permille < weight * 1_000:
+            return False
+        self._permille -= weight * 1_000
+        return True

@@ -1,0 +1,86 @@
+"""What is remembered of holes: who found them, why they are, how often they were asked for."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from types import MappingProxyType
+
+from bars import STORED, Interval, Span
+from bars.ledger import Facts, Noted, Reason, asked_again, decide, kept_within, noted_again
+from storage import bar_sql, holes
+
+EVERY_CONTRACT = 0
+"""In the place of a contract: what is so for all of them."""
+
+_STORED = MappingProxyType({bar_sql.minutes(interval): interval for interval in STORED})
+
+
+def asked(
+    connection: sqlite3.Connection, contract_id: int, interval: Interval, spans: Iterable[Span], at_ms: int
+) -> None:
+    """The exchange was asked for these spans in vain."""
+    known = of_series(connection, contract_id, interval)
+    for span in spans:
+        known = asked_again(known, span, at_ms)
+    _replace(connection, contract_id, interval, known)
+
+
+def note(
+    connection: sqlite3.Connection, contract_id: int, interval: Interval, span: Span, reason: Reason, at_ms: int
+) -> None:
+    """Somebody knows why this span is a hole."""
+    known = of_series(connection, contract_id, interval)
+    _replace(connection, contract_id, interval, noted_again(known, span, reason, at_ms))
+
+
+def of_series(connection: sqlite3.Connection, contract_id: int, interval: Interval) -> list[Noted]:
+    """All that is remembered of one series, ascending."""
+    rows = connection.execute(
+        """SELECT start_ms, stop_ms, reason, since_ms, asked, asked_ms FROM gap
+            WHERE contract_id = ? AND interval = ? ORDER BY start_ms""",
+        (contract_id, bar_sql.minutes(interval)),
+    )
+    return [
+        Noted(Span(start_ms, stop_ms), None if reason is None else Reason(reason), *rest)
+        for start_ms, stop_ms, reason, *rest in rows
+    ]
+
+
+def resting(connection: sqlite3.Connection, contract_id: int, interval: Interval, now_ms: int) -> list[Span]:
+    """The spans of a series that are not to be asked for at `now_ms`, ascending."""
+    return [one.span for one in of_series(connection, contract_id, interval) if one.is_resting(now_ms)]
+
+
+def sweep(connection: sqlite3.Connection) -> None:
+    """Forget what was filled, by whatever way. What is so for all contracts stays."""
+    series = connection.execute("SELECT DISTINCT contract_id, interval FROM gap WHERE contract_id <> ?", (0,))
+    for contract_id, minutes in series.fetchall():
+        interval = _STORED[minutes]
+        known = of_series(connection, contract_id, interval)
+        whole = Span(known[0].span.start_ms, known[-1].span.stop_ms)
+        left = kept_within(known, holes.find(connection, contract_id, interval, whole))
+        if left != known:
+            _replace(connection, contract_id, interval, left)
+
+
+def _replace(connection: sqlite3.Connection, contract_id: int, interval: Interval, known: Sequence[Noted]) -> None:
+    length = bar_sql.minutes(interval)
+    connection.execute("DELETE FROM gap WHERE contract_id = ? AND interval = ?", (contract_id, length))
+    connection.executemany(
+        """INSERT INTO gap (contract_id, interval, start_ms, stop_ms, reason, state, since_ms, asked, asked_ms)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+        [
+            (contract_id, length, *one.span, one.reason and one.reason.value, _state(one), *_counted(one))
+            for one in known
+        ],
+    )
+
+
+def _state(noted: Noted) -> str:
+    facts = Facts(noted=noted.reason, asked=noted.asked, is_pause=noted.reason is Reason.PAUSE)
+    return decide(facts)[1].value
+
+
+def _counted(noted: Noted) -> tuple[int, int, int]:
+    return noted.since_ms, noted.asked, noted.asked_ms

@@ -1,0 +1,162 @@
+"""The ledger of gaps: every span without bars of what is kept, and why; derived where it can be.
+
+Nothing is told of what is older than the depth of history that is wanted, nor of buckets that ended just now.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from bars import MINUTE, MINUTE_MS, STORED, Interval, Span
+from bars.gaps import subtract
+from bars.history import Depth, worth_filling
+from bars.ledger import Facts, Noted, Reason, decide
+from storage import absent, bar_sql, contracts, gap_rows, holes, series
+from storage.records import ContractRecord, Gap
+
+LATE_MS = 3 * MINUTE_MS
+"""A closed bar may take so long to come: its final, or the answer of REST, and a commit."""
+
+_Held = Mapping[tuple[int, int], series.Series]
+_Spans = Mapping[tuple[int, int], Sequence[Span]]
+
+
+def gaps(connection: sqlite3.Connection, now_ms: int, depths: Mapping[Interval, Depth] | None) -> list[Gap]:
+    """All gaps at `now_ms`, by symbol, contract, interval and time.
+
+    Args:
+        depths: how much history is wanted; None when that is not known: then from the first bar of a series on.
+    """
+    held: dict[tuple[int, int], series.Series] = {}
+    for contract_id, minutes, *counts in connection.execute(
+        "SELECT contract_id, interval, first_ms, last_ms, bars FROM series"
+    ):
+        held[contract_id, minutes] = series.Series(*counts)
+    without: dict[tuple[int, int], list[Span]] = defaultdict(list)
+    for contract_id, minutes, start_ms, stop_ms in connection.execute(
+        "SELECT contract_id, interval, start_ms, stop_ms FROM absent ORDER BY start_ms"
+    ):
+        without[contract_id, minutes].append(Span(start_ms, stop_ms))
+    kept = {contract_id for contract_id, _ in held}
+    market = gap_rows.of_series(connection, gap_rows.EVERY_CONTRACT, MINUTE)
+    found: list[Gap] = []
+    records = contracts.every(connection)
+    symbols = ["", *(record.contract.symbol for record in records), ""]
+    for before, record, after in zip(symbols, records, symbols[2:], strict=False):
+        if record.id not in kept:
+            continue
+        ledger = _OfContract(
+            connection,
+            record,
+            held,
+            without,
+            market,
+            now_ms,
+            _listing_ms(record.id, without),
+            has_older=before == record.contract.symbol,
+            has_newer=after == record.contract.symbol,
+        )
+        for interval in STORED:
+            found += ledger.of(interval, None if depths is None else depths[interval])
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _OfContract:
+    connection: sqlite3.Connection
+    record: ContractRecord
+    held: _Held
+    without: _Spans
+    market: Sequence[Noted]
+    """What is so for all contracts."""
+    now_ms: int
+    listing_ms: int
+    """Before when the contract is known to have had no bars; 0 when that is not known."""
+    has_older: bool
+    """Whether the symbol belonged to another contract before."""
+    has_newer: bool
+
+    def of(self, interval: Interval, depth: Depth | None) -> Iterator[Gap]:
+        summary = self.held.get((self.record.id, bar_sql.minutes(interval)))
+        if summary is None and (depth is None or depth.length_ms == 0):
+            return
+        end_ms = interval.floor(self.now_ms)
+        delivered_ms = interval.ceil(self.record.contract.delivery_ms)
+        start_ms = summary.first_ms if summary else end_ms
+        if depth is not None:
+            start_ms = min(start_ms, interval.ceil(depth.start_ms(self.now_ms, interval)))
+        yield from self._unlisted(interval, start_ms)
+        stop_ms = min(interval.floor(self.now_ms - LATE_MS), delivered_ms)
+        if not _is_whole(summary, interval, Span(max(start_ms, interval.floor(self.listing_ms)), stop_ms)):
+            wanted_ms = start_ms if depth is None else depth.start_ms(self.now_ms, interval)
+            yield from self._holes(interval, Span(start_ms, stop_ms), wanted_ms)
+        if interval is MINUTE and summary is not None:
+            yield from self._pauses(Span(summary.first_ms, summary.last_ms + MINUTE_MS))
+        if delivered_ms < end_ms:
+            facts = Facts(after_delivery=True, of_another_contract=self.has_newer)
+            yield self._gap(interval, Span(delivered_ms, end_ms), facts, self.record.contract.delivery_ms)
+
+    def _unlisted(self, interval: Interval, start_ms: int) -> Iterator[Gap]:
+        own = self.without.get((self.record.id, bar_sql.minutes(interval)), ())
+        before = Span(start_ms, interval.floor(self.listing_ms))
+        if not before.is_empty:
+            facts = Facts(before_listing=True, of_another_contract=self.has_older)
+            yield self._gap(interval, before, facts, before.stop_ms)
+        for span in subtract(own, [Span(0, max(before.stop_ms, start_ms))]):
+            yield from self._cut(interval, span, exchange_has_none=True)
+
+    def _holes(self, interval: Interval, span: Span, wanted_ms: int) -> Iterator[Gap]:
+        if span.is_empty:
+            return
+        for hole in holes.find(self.connection, self.record.id, interval, span):
+            wanted = worth_filling(hole, interval, wanted_ms)
+            if not wanted.is_empty:
+                yield from self._cut(interval, wanted, exchange_has_none=False)
+
+    def _pauses(self, held: Span) -> Iterator[Gap]:
+        for noted in self.market:
+            part = noted.span.intersect(held)
+            if noted.reason is Reason.PAUSE and not part.is_empty:
+                yield self._gap(MINUTE, part, Facts(is_pause=True), noted.since_ms)
+
+    def _cut(self, interval: Interval, span: Span, *, exchange_has_none: bool) -> Iterator[Gap]:
+        """A hole in parts of which the same is known each."""
+        parts = [span]
+        for noted in gap_rows.of_series(self.connection, self.record.id, interval):
+            inside = noted.span.intersect(span)
+            if inside.is_empty:
+                continue
+            parts = list(subtract(parts, [inside]))
+            facts = Facts(exchange_has_none=exchange_has_none, noted=noted.reason, asked=noted.asked)
+            yield self._gap(interval, inside, facts, noted.since_ms)
+        for part in parts:
+            facts = Facts(
+                is_pause=any(one.reason is Reason.PAUSE and _covers(one.span, part) for one in self.market),
+                exchange_has_none=exchange_has_none,
+                in_downtime=any(
+                    one.reason is Reason.DOWNTIME and not one.span.intersect(part).is_empty for one in self.market
+                ),
+            )
+            yield self._gap(interval, part, facts, part.start_ms)
+
+    def _gap(self, interval: Interval, span: Span, facts: Facts, since_ms: int) -> Gap:
+        return Gap(self.record.key, interval, span, *decide(facts), since_ms)
+
+
+def _listing_ms(contract_id: int, without: _Spans) -> int:
+    spans = (span for interval in STORED for span in without.get((contract_id, bar_sql.minutes(interval)), ()))
+    return max((span.stop_ms for span in spans if span.start_ms <= absent.LISTING_START_MS), default=0)
+
+
+def _is_whole(summary: series.Series | None, interval: Interval, span: Span) -> bool:
+    """Whether by its summary alone a series has no hole in the span: so it is nearly always."""
+    if summary is None or summary.lacking(interval):
+        return span.is_empty
+    return span.is_empty or (summary.first_ms <= span.start_ms and span.stop_ms <= interval.next_open(summary.last_ms))
+
+
+def _covers(pause: Span, part: Span) -> bool:
+    return pause.start_ms <= part.start_ms and part.stop_ms <= pause.stop_ms
