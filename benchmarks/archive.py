@@ -33,7 +33,10 @@ from exchange.simulated.files import MONTH, ArchiveFile, Period, zipped
 from storage import ArchivedBars, BarStore, ContractsSeen, LoadedFile
 from wire.archive_csv import read_csv
 
-ROUNDS = 3
+ROUNDS = 5
+
+Way = Callable[[Sequence["Zip"], Path], int]
+"""Loads files into a new database; returns how many bars."""
 
 
 class Zip(NamedTuple):
@@ -98,7 +101,7 @@ def floor(zips: Sequence[Zip], path: Path) -> int:
             with zipfile.ZipFile(io.BytesIO(body)) as archive:
                 text = archive.read(archive.namelist()[0]).decode()
             rows = csv.reader(io.StringIO(text))
-            next(rows)
+            next(rows)  # all of these files have a header
             connection.execute("BEGIN")
             insert = f"INSERT INTO bar VALUES (?, '1m', {', '.join('?' * 11)})"
             bars += connection.executemany(insert, ([name, *row[:11]] for row in rows)).rowcount
@@ -132,17 +135,33 @@ def _text_database(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def rate(way: Callable[[Sequence[Zip], Path], int], zips: Sequence[Zip]) -> tuple[float, float]:
-    """Bars per CPU second (the machine may be busy with others), the best of some rounds; and bytes per bar."""
-    best, size = 0.0, 0.0
-    for _ in range(ROUNDS):
+class Cost(NamedTuple):
+    """What one way takes for a bar."""
+
+    cpu_s: float
+    disk_bytes: float
+
+
+def measured(ways: Sequence[Way], zips: Sequence[Zip]) -> list[Cost]:
+    """The cost of each way in CPU time, of one core: for each file the least of some rounds, in which the ways take
+    turns, so that a machine that is busy with other things spoils the comparison as little as possible."""
+    least = [[float("inf")] * len(zips) for _ in ways]
+    bars, sizes = [0] * len(zips), [0] * len(ways)
+    for number, one in enumerate(zips):
+        for _ in range(ROUNDS):
+            for way, run in enumerate(ways):
+                with tempfile.TemporaryDirectory() as folder:
+                    path = Path(folder, "bars.db")
+                    started_s = time.process_time()
+                    bars[number] = run([one], path)
+                    least[way][number] = min(least[way][number], time.process_time() - started_s)
+    for way, run in enumerate(ways):
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "bars.db")
-            started_s = time.process_time()
-            bars = way(zips, path)
-            best = max(best, bars / (time.process_time() - started_s))
-            size = path.stat().st_size / bars
-    return best, size
+            run(zips, path)
+            sizes[way] = path.stat().st_size
+    total = sum(bars)
+    return [Cost(sum(times) / total, size / total) for times, size in zip(least, sizes, strict=True)]
 
 
 def main() -> None:
@@ -151,13 +170,14 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     zips = list(recorded(options.folder) if options.folder else invented())
-    own, own_bytes = rate(load, zips)
-    text, text_bytes = rate(floor, zips)
-    lines = [("backfill", own, own_bytes), ("csv.reader + executemany of TEXT (floor)", text, text_bytes)]
+    ways = {"backfill": load, "csv.reader + executemany of TEXT (floor)": floor}
     if importlib.util.find_spec("pandas") is not None:
-        lines.append(("pandas.read_csv + executemany", *rate(with_pandas, zips)))
-    for label, bars, size in lines:
-        print(f"{label:<45}{bars:>12,.0f} bars/s{bars / text:>7.2f} x floor{size:>7.1f} bytes/bar")
+        ways["pandas.read_csv + executemany"] = with_pandas
+    costs = measured(list(ways.values()), zips)
+    own, text = 1 / costs[0].cpu_s, 1 / costs[1].cpu_s
+    for label, cost in zip(ways, costs, strict=True):
+        relative = costs[1].cpu_s / cost.cpu_s
+        print(f"{label:<45}{1 / cost.cpu_s:>12,.0f} bars/s{relative:>7.2f} x floor{cost.disk_bytes:>7.1f} bytes/bar")
     if options.json:
         figures = {"value": own, "unit": "bars/s", "floor": text, "goal": text, "ok": own >= text}
         print(json.dumps({"archive_bars_per_second": figures}))
