@@ -143,11 +143,13 @@ class Reconciler(Actor):
     def _ask(self, after_minute: int, now_minute: int) -> None:
         """Whose turn it is, as far as the weight goes; who has to wait lags behind, and comes first then."""
         settled_ms = MINUTE.floor(self._observed_ms - COMPARED_AFTER_MS)
-        for one in due(self._reader.unverified(), after_minute, now_minute, settled_ms):
+        for one, start_ms in due(self._reader.unverified(), after_minute, now_minute, settled_ms):
+            if self._allowance.is_spent:
+                return
             if not self._may_ask(one):
                 continue
             stop_ms = min(settled_ms, MINUTE.ceil(one.record.contract.delivery_ms))
-            opens_ms = self._reader.unverified_opens_ms(one.record, Span(one.first_ms, stop_ms), PAGE_BARS)
+            opens_ms = self._reader.unverified_opens_ms(one.record, Span(start_ms, stop_ms), PAGE_BARS)
             if not opens_ms:
                 continue
             span = page(opens_ms, stop_ms)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from bars import MINUTE_MS, Span
+from bars.interval import DAY_MS
 from storage import UnverifiedMinutes
 from wire.requests import CATCH_UP_BARS, PAGE_BARS, klines_weight
 
@@ -12,27 +13,34 @@ ROUND_MINUTES = CATCH_UP_BARS - 2
 """Every contract has its turn once in so many minutes: what comes meanwhile fits one request of weight 1."""
 SHARE_PERMILLE = 5
 """The most of the exchange's weight limit that comparing may cost."""
+RECENT_MS = DAY_MS
+"""Minutes that are older may wait."""
 MINUTES_SAVED_MAX = 10
 """Weight that was not needed is saved for so long, and no longer."""
 
 
 def due(
     minutes: Iterable[UnverifiedMinutes], after_minute: int, now_minute: int, settled_ms: int
-) -> list[UnverifiedMinutes]:
-    """Those whose turn came after one minute and up to another, and those that lag behind; the oldest first.
+) -> list[tuple[UnverifiedMinutes, int]]:
+    """Whose minutes are to be compared now, and from when on; the most urgent first.
 
-    The time of a contract's turn is fixed by its number, so that the market is spread over the round and a restart
-    changes nothing.
+    First those whose turn came after one minute and up to another; the time of a contract's turn is fixed by its
+    number, so that the market is spread over the round and a restart changes nothing. Then those that lag behind,
+    the oldest first. What is more than a day old comes last: much of the archive may wait to be compared, and what
+    is new is not to wait for that.
     """
     passed = range(max(after_minute, now_minute - ROUND_MINUTES) + 1, now_minute + 1)
     turns = {minute % ROUND_MINUTES for minute in passed}
     behind_ms = settled_ms - (ROUND_MINUTES + MINUTES_SAVED_MAX) * MINUTE_MS
-    chosen = [
-        one
-        for one in minutes
-        if one.first_ms < settled_ms and (one.record.id % ROUND_MINUTES in turns or one.first_ms < behind_ms)
+    recent_ms = settled_ms - RECENT_MS
+    open_ones = [one for one in minutes if one.first_ms < settled_ms]
+    now = [one for one in open_ones if one.record.id % ROUND_MINUTES in turns and one.last_ms >= recent_ms]
+    behind = sorted((one for one in open_ones if one.first_ms < behind_ms), key=lambda one: one.first_ms)
+    return [
+        *((one, max(one.first_ms, recent_ms)) for one in sorted(now, key=lambda one: one.first_ms)),
+        *((one, one.first_ms) for one in behind if one.first_ms >= recent_ms),
+        *((one, one.first_ms) for one in behind if one.first_ms < recent_ms),
     ]
-    return sorted(chosen, key=lambda one: one.first_ms)
 
 
 def page(opens_ms: Sequence[int], settled_ms: int) -> Span:
@@ -67,6 +75,11 @@ class Allowance:
         self._minute = minute
         each = limit * SHARE_PERMILLE
         self._permille = min(self._permille + passed * each, max(MINUTES_SAVED_MAX * each, 1_000))
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether not even the smallest request may be sent."""
+        return self._permille < 1_000
 
     def take(self, weight: int) -> bool:
         """Whether so much may be spent now; it then is."""

@@ -227,18 +227,22 @@ def unverified(
     return [open_minute for (open_minute,) in rows]
 
 
-def delete(connection: sqlite3.Connection, contract_id: int, interval: Interval, stop_minute: int, limit: int) -> int:
-    """Remove the oldest `limit` bars, at most, that open before a minute; returns how many."""
-    key = (contract_id, minutes(interval))
+def nth_oldest_ms(
+    connection: sqlite3.Connection, contract_id: int, interval: Interval, stop_minute: int, count: int
+) -> int | None:
+    """The open time of the last of the oldest `count` bars that open before a minute; None when there are none."""
     last = connection.execute(
         """SELECT max(open_minute) FROM (SELECT open_minute FROM bar
             WHERE contract_id = ? AND interval = ? AND open_minute < ? ORDER BY open_minute LIMIT ?)""",
-        (*key, stop_minute, limit),
+        (contract_id, minutes(interval), stop_minute, count),
     ).fetchone()[0]
-    if last is None:
-        return 0
+    return None if last is None else last * MINUTE_MS
+
+
+def delete(connection: sqlite3.Connection, contract_id: int, interval: Interval, last_minute: int) -> int:
+    """Remove the bars that open up to a minute; returns how many."""
     query = "DELETE FROM bar WHERE contract_id = ? AND interval = ? AND open_minute <= ?"
-    return connection.execute(query, (*key, last)).rowcount
+    return connection.execute(query, (contract_id, minutes(interval), last_minute)).rowcount
 
 
 def set_partials(connection: sqlite3.Connection, rows: Sequence[Row]) -> None:

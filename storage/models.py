@@ -5,7 +5,7 @@ They are not bound to a database, since that would be state of the module: each 
 
 from __future__ import annotations
 
-from peewee import AutoField, CompositeKey, IntegerField, Model, TextField
+from peewee import SQL, AutoField, CompositeKey, IntegerField, Model, TextField
 
 
 class ContractRow(Model):
@@ -85,6 +85,8 @@ class SeriesRow(Model):
     bars = IntegerField()
     unverified_ms = IntegerField(null=True)
     """Of minutes: the open time of the first one that was neither verified nor disputed; null when all were."""
+    unverified = IntegerField(default=0, constraints=[SQL("DEFAULT 0")])
+    """Of minutes: how many those are."""
 
     class Meta:
         table_name = "series"

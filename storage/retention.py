@@ -54,8 +54,13 @@ def _stop_ms(
 
 
 def _remove(connection: sqlite3.Connection, contract_id: int, interval: Interval, stop_ms: int, rows_max: int) -> int:
-    count = bar_sql.delete(connection, contract_id, interval, stop_ms // MINUTE_MS, rows_max)
     key = (contract_id, bar_sql.minutes(interval))
+    was_ms = connection.execute("SELECT first_ms FROM series WHERE contract_id = ? AND interval = ?", key).fetchone()[0]
+    last_ms = bar_sql.nth_oldest_ms(connection, contract_id, interval, stop_ms // MINUTE_MS, rows_max)
+    if last_ms is None:
+        return 0
+    lost = unverified.count_between(connection, contract_id, [was_ms, last_ms]) if interval is MINUTE else 0
+    count = bar_sql.delete(connection, contract_id, interval, last_ms // MINUTE_MS)
     (first,) = connection.execute(
         "SELECT min(open_minute) FROM bar WHERE contract_id = ? AND interval = ?", key
     ).fetchone()
@@ -67,5 +72,5 @@ def _remove(connection: sqlite3.Connection, contract_id: int, interval: Interval
             (first * MINUTE_MS, count, *key),
         )
         if interval is MINUTE:
-            unverified.removed(connection, contract_id, first * MINUTE_MS)
+            unverified.removed(connection, contract_id, first * MINUTE_MS, lost)
     return count

@@ -34,11 +34,18 @@ def _add_gaps(database: SqliteDatabase) -> None:
 def _add_unverified(database: SqliteDatabase) -> None:
     execute: Any = database.execute_sql
     execute("ALTER TABLE series ADD COLUMN unverified_ms INTEGER")
+    execute("ALTER TABLE series ADD COLUMN unverified INTEGER NOT NULL DEFAULT 0")
     execute(
         f"""UPDATE series SET unverified_ms = (
             SELECT b.open_minute * {MINUTE_MS} FROM bar AS b
             WHERE b.contract_id = series.contract_id AND b.interval = 1 AND b.mark & 24 = 0
             ORDER BY b.open_minute LIMIT 1) WHERE interval = 1"""
+    )
+    execute(
+        """UPDATE series SET unverified = (
+            SELECT count(*) FROM bar AS b
+            WHERE b.contract_id = series.contract_id AND b.interval = 1 AND b.mark & 24 = 0)
+        WHERE unverified_ms IS NOT NULL"""
     )
 
 

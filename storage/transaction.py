@@ -155,20 +155,36 @@ class Transaction:
             self._changed += bar_sql.revise(self._connection, rows) if rows else 0
         self._inserted += inserted
         absent.forget(self._connection, record.id, interval, opens_ms)
-        if interval is MINUTE:
-            unverified.changed_at(self._connection, record.id, opens_ms, is_compared=False)
+        if interval is MINUTE and inserted:
+            unverified.changed(self._connection, record.id, opens_ms, more=inserted, is_compared=False)
 
     def _upsert(self, record: ContractRecord, interval: Interval, bars: Sequence[Bar], mark: int) -> tuple[int, int]:
         rows = bar_sql.rows_of(record.id, interval, bars, mark)
         inserted = bar_sql.insert(self._connection, rows)
-        changed = bar_sql.revise(self._connection, rows) if inserted < len(rows) else 0
+        changed, more = 0, 0 if mark & bar_sql.COMPARED else inserted
+        if inserted < len(rows):
+            changed, confirmed = self._revise(record, interval, rows, [bar.open_ms for bar in bars])
+            more -= confirmed
         if inserted:
             opens_ms = [bar.open_ms for bar in bars]
             added = series.Series(min(opens_ms), max(opens_ms), inserted)
             series.add(self._connection, record.id, interval, added)
         if interval is MINUTE and (inserted or changed):
-            unverified.changed(self._connection, record.id, bars, is_compared=bool(mark & bar_sql.COMPARED))
+            is_compared = bool(mark & bar_sql.COMPARED)
+            unverified.changed(
+                self._connection, record.id, [bar.open_ms for bar in bars], more=more, is_compared=is_compared
+            )
         return inserted, changed
+
+    def _revise(
+        self, record: ContractRecord, interval: Interval, rows: Sequence[bar_sql.Row], opens_ms: Sequence[int]
+    ) -> tuple[int, int]:
+        """How many bars changed, marks included; of minutes, how many fewer are left to be compared."""
+        if interval is not MINUTE:
+            return bar_sql.revise(self._connection, rows), 0
+        before = unverified.count_between(self._connection, record.id, opens_ms)
+        changed = bar_sql.revise(self._connection, rows)
+        return changed, before - unverified.count_between(self._connection, record.id, opens_ms) if changed else 0
 
     def _remember(self, changes: Sequence[Change]) -> None:
         """What is known of bars that are doubtful or not there."""
@@ -177,8 +193,10 @@ class Transaction:
             match change:
                 case BarsDisputed(key, interval, opens_ms):
                     contract_id = self._record(key).id
+                    before = unverified.count_between(connection, contract_id, opens_ms)
                     bar_sql.dispute(connection, contract_id, interval, [at // MINUTE_MS for at in opens_ms])
-                    unverified.changed_at(connection, contract_id, opens_ms, is_compared=True)
+                    more = unverified.count_between(connection, contract_id, opens_ms) - before
+                    unverified.changed(connection, contract_id, opens_ms, more=more, is_compared=True)
                 case GapsAsked(key, interval, spans, at_ms):
                     gap_rows.asked(connection, self._record(key).id, interval, spans, at_ms)
                 case GapNoted(key, interval, span, reason, at_ms):

@@ -9,30 +9,49 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
-from bars import MINUTE_MS, Bar, Span
+from bars import MINUTE_MS, Span
 from storage import bar_sql, contracts
 from storage.records import UnverifiedMinutes
 
 _END_MINUTE = 1 << 62
 
 
-def changed(connection: sqlite3.Connection, contract_id: int, bars: Sequence[Bar], *, is_compared: bool) -> None:
-    """Take in that minutes were stored or revised, with marks that say that they were compared, or do not."""
-    changed_at(connection, contract_id, [bar.open_ms for bar in bars], is_compared=is_compared)
+def count_between(connection: sqlite3.Connection, contract_id: int, opens_ms: Sequence[int]) -> int:
+    """How many there are from the first to the last of some minutes, by open time; at least one."""
+    found: int = connection.execute(
+        f"""SELECT count(*) FROM bar WHERE contract_id = ? AND interval = 1 AND open_minute BETWEEN ? AND ?
+            AND mark & {bar_sql.COMPARED} = 0""",
+        (contract_id, min(opens_ms) // MINUTE_MS, max(opens_ms) // MINUTE_MS),
+    ).fetchone()[0]
+    return found
 
 
-def changed_at(connection: sqlite3.Connection, contract_id: int, opens_ms: Sequence[int], *, is_compared: bool) -> None:
-    """The same for minutes by their open times, at least one."""
+def changed(
+    connection: sqlite3.Connection, contract_id: int, opens_ms: Sequence[int], *, more: int, is_compared: bool
+) -> None:
+    """Take in that minutes, at least one, by open time, were stored or revised.
+
+    Args:
+        more: how many more were not compared since; below 0 for fewer.
+        is_compared: whether those that changed were.
+    """
+    if more:
+        connection.execute(
+            "UPDATE series SET unverified = unverified + ? WHERE contract_id = ? AND interval = 1", (more, contract_id)
+        )
     first_ms, last_ms, known_ms = min(opens_ms), max(opens_ms), _known_ms(connection, contract_id)
     is_before = known_ms is None or last_ms < known_ms
     if (is_before and not is_compared) or (known_ms is not None and first_ms <= known_ms <= last_ms):
         _look_from(connection, contract_id, first_ms)
 
 
-def removed(connection: sqlite3.Connection, contract_id: int, before_ms: int) -> None:
-    """Take in that minutes before a time are gone."""
+def removed(connection: sqlite3.Connection, contract_id: int, before_ms: int, count: int) -> None:
+    """Take in that minutes before a time are gone, of which so many had not been compared."""
     known_ms = _known_ms(connection, contract_id)
     if known_ms is not None and known_ms < before_ms:
+        connection.execute(
+            "UPDATE series SET unverified = unverified - ? WHERE contract_id = ? AND interval = 1", (count, contract_id)
+        )
         _look_from(connection, contract_id, before_ms)
 
 
@@ -46,14 +65,11 @@ def every(connection: sqlite3.Connection) -> list[UnverifiedMinutes]:
 
 
 def count(connection: sqlite3.Connection) -> tuple[int, int]:
-    """How many minutes were compared, of how many. Reads only where some were not."""
-    total: int = connection.execute("SELECT coalesce(sum(bars), 0) FROM series WHERE interval = 1").fetchone()[0]
-    lacking: int = connection.execute(
-        f"""SELECT coalesce(sum((SELECT count(*) FROM bar AS b WHERE b.contract_id = s.contract_id AND b.interval = 1
-            AND b.open_minute >= s.unverified_ms / {MINUTE_MS} AND b.mark & {bar_sql.COMPARED} = 0)), 0)
-            FROM series AS s WHERE s.interval = 1 AND s.unverified_ms IS NOT NULL"""
-    ).fetchone()[0]
-    return total - lacking, total
+    """How many minutes were compared, of how many."""
+    compared, total = connection.execute(
+        "SELECT coalesce(sum(bars - unverified), 0), coalesce(sum(bars), 0) FROM series WHERE interval = 1"
+    ).fetchone()
+    return compared, total
 
 
 def opens_ms(connection: sqlite3.Connection, contract_id: int, span: Span, limit: int) -> list[int]:

@@ -146,8 +146,8 @@ def test_a_thousand_contracts_have_their_turn_once_a_round_and_cost_less_than_a_
         now_ms = minute * MINUTE_MS
         allowance.enter(minute, 2_400)
         every = [UnverifiedMinutes(records[number], at_ms, now_ms) for number, at_ms in first_ms.items()]
-        for one in due(every, minute - 1, minute, now_ms):
-            opens_ms = range(one.first_ms, now_ms, MINUTE_MS)[:499]
+        for one, start_ms in due(every, minute - 1, minute, now_ms):
+            opens_ms = range(start_ms, now_ms, MINUTE_MS)[:499]
             span = page(opens_ms, now_ms)
             if allowance.take(weight_of(span)):
                 weight += weight_of(span)
@@ -158,16 +158,26 @@ def test_a_thousand_contracts_have_their_turn_once_a_round_and_cost_less_than_a_
     assert worst_ms <= 100 * MINUTE_MS
 
 
-def test_who_lags_behind_comes_first_and_asks_for_larger_pages() -> None:
-    now_ms = MONDAY_MS
-    far, near = unverified(1, now_ms - 3_000 * MINUTE_MS, now_ms), unverified(2, now_ms - 90 * MINUTE_MS, now_ms)
-    minute = 2 + ROUND_MINUTES * 1_000
-    assert due([near, far], minute - 1, minute, now_ms) == [far, near]
-    assert due([near, far], minute, minute, now_ms) == [far]
-    opens_ms = range(far.first_ms, now_ms, MINUTE_MS)[:499]
-    assert page(opens_ms, now_ms) == Span(far.first_ms, far.first_ms + 499 * MINUTE_MS)
-    assert page(opens_ms[:90], now_ms) == Span(far.first_ms, far.first_ms + 99 * MINUTE_MS)
-    assert page([near.first_ms], now_ms) == Span(near.first_ms, now_ms)
+def test_whose_turn_it_is_comes_first_then_who_lags_behind_and_old_minutes_last() -> None:
+    now_ms, minute = MONDAY_MS, 2 + ROUND_MINUTES * 1_000
+    old, far, near = (
+        unverified(number, now_ms - minutes * MINUTE_MS, now_ms) for number, minutes in ((1, 3_000), (3, 500), (2, 90))
+    )
+    assert due([near, old, far], minute - 1, minute, now_ms) == [
+        (near, near.first_ms),
+        (far, far.first_ms),
+        (old, old.first_ms),
+    ]
+    assert due([near, old, far], minute - 2, minute - 1, now_ms)[0] == (old, now_ms - DAY_MS), "its new minutes first"
+    assert due([near, far], minute, minute, now_ms) == [(far, far.first_ms)]
+
+
+def test_a_larger_page_brings_up_who_lags_behind() -> None:
+    first_ms, now_ms = MONDAY_MS - 3_000 * MINUTE_MS, MONDAY_MS
+    opens_ms = range(first_ms, now_ms, MINUTE_MS)[:499]
+    assert page(opens_ms, now_ms) == Span(first_ms, first_ms + 499 * MINUTE_MS)
+    assert page(opens_ms[:90], now_ms) == Span(first_ms, first_ms + 99 * MINUTE_MS)
+    assert page([now_ms - 90 * MINUTE_MS], now_ms) == Span(now_ms - 90 * MINUTE_MS, now_ms)
 
 
 def test_minutes_that_are_not_over_are_nobodys_turn() -> None:

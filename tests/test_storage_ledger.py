@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bars import DAY, FIVE_MINUTES, LARGER, MINUTE, MINUTE_MS, STORED, Bar, Interval, Span, aggregate
 from bars.history import parse_history, parse_keep
@@ -85,6 +87,42 @@ def test_the_first_minute_that_was_not_compared_is_known_at_any_time(db: Stored)
     db.put(minutes(105, 110), verified=True)
     assert first_unverified(db) is None
     assert db.reader.compared_count() == (70, 70)
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["stream", "rest", "verified", "archive", "disputed", "removed"]),
+        st.integers(0, 40),
+        st.integers(1, 15),
+        st.integers(0, 1),
+    ),
+    max_size=8,
+)
+
+
+@given(STEPS)
+def test_the_first_and_the_number_of_those_left_are_right_after_all(
+    steps: list[tuple[str, int, int, int]],
+) -> None:
+    with a_store() as db:
+        key = db.contract.key
+        for step, start, count, differs in steps:
+            bars = [bar._replace(trades=3 + differs) for bar in minutes(start, start + count)]
+            if step == "archive":
+                db.store.commit([ArchivedBars(key, MINUTE, BarTable.of(bars, MINUTE, bars[0].scale))])
+            elif step == "disputed":
+                db.store.commit([BarsDisputed(key, MINUTE, [bar.open_ms for bar in bars])])
+            elif step == "removed":
+                db.store.remove({MINUTE: at(start)}, count, NOW_MS)
+            else:
+                origin = Origin.STREAM if step == "stream" else Origin.REST
+                db.put(bars, origin=origin, verified=step == "verified", completes=False)
+        with closing(sqlite3.connect(db.path)) as plain:
+            left = plain.execute("SELECT open_minute FROM bar WHERE interval = 1 AND mark & 24 = 0").fetchall()
+            stored = plain.execute("SELECT count(*) FROM bar WHERE interval = 1").fetchone()[0]
+        assert db.reader.compared_count() == (stored - len(left), stored)
+        first = [min(left)[0] * MINUTE_MS] if left else []
+        assert [one.first_ms for one in db.reader.unverified()] == first
 
 
 def test_a_row_of_rest_that_confirms_the_stream_counts_though_it_says_nothing_of_it(db: Stored) -> None:
