@@ -169,7 +169,7 @@ def insert_table(
     added = 0
     for statement, starts in statements:
         # The last row's last value has no place in the statement.
-        rows = (values[start : start + (starts.step - 1)] for start in starts)
+        rows = (list(values[start : start + (starts.step - 1)]) for start in starts)
         added += max(0, connection.executemany(statement, rows).rowcount)
     return added
 

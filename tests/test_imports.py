@@ -44,6 +44,7 @@ LIBRARY_AT_HOME_IN = {
 
 PURE = {"bars", "wire"}
 PURE_MAY_IMPORT = PURE | {
+    "array",
     "__future__",
     "bisect",
     "collections",

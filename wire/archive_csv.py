@@ -13,15 +13,15 @@ has them since 2025), rows twice or out of order, and everything that is wrong.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from operator import ge, gt
-from typing import NamedTuple
 
 import msgspec
 
 from bars import Bar, Interval, InvalidBar, Scale, UnitsOverflow
-from bars.decimals import TEXT_MAX, UNITS_MAX
+from bars.decimals import TEXT_MAX
 from bars.interval import TIME_MAX_MS
 from wire.rows import bars_from_rows
 from wire.table import (
@@ -46,8 +46,8 @@ from wire.table import (
 
 _KINDS = PRICES, VOLUMES, QUOTES
 _WHOLE = OPEN_TIME, CLOSE_TIME, TRADES, IGNORED
-_SURE_DIGITS = 18
-"""No value of so few digits is too large for 63 bits."""
+_WHOLE_DIGITS_MAX = 18
+_BLOCK_BYTES = 100_000
 _DIGITS = b"0123456789"
 _SHAPE = bytes.maketrans(_DIGITS, b"1" * 10)
 _COMMAS = bytes.maketrans(b"\n", b",")
@@ -60,21 +60,8 @@ class _Irregular(Exception):
     """The file cannot be read at once."""
 
 
-class _Shape(NamedTuple):
-    """How some lines are written."""
-
-    text: bytes
-    decimals: tuple[int, ...]
-    """Of each field, 0 for none."""
-    digits_max: int
-    """Of the longest field."""
-
-
-class _Form(NamedTuple):
-    """How all lines are written, once they are padded."""
-
-    decimals: tuple[int, ...]
-    digits_max: int
+_Form = tuple[int, ...]
+"""The decimals of each field, 0 for none."""
 
 
 def read_csv(body: bytes, interval: Interval, scale: Scale) -> BarTable:
@@ -110,47 +97,62 @@ def _lines(body: bytes) -> bytes:
 
 def _read_at_once(lines: bytes, interval: Interval, scale: Scale) -> BarTable:
     form, lines = _even(lines)
-    values, columns = _integers(lines, form)
-    _check_times(columns[OPEN_TIME], columns[CLOSE_TIME], interval)
-    _check_values(columns, form)
-    return _in_scale(values, columns, form, scale)
+    values = array("q")
+    before_ms = -1
+    for block in _blocks(lines):
+        rows, columns = _integers(block, form)
+        _check_times(before_ms, columns[OPEN_TIME], columns[CLOSE_TIME], interval)
+        _check_values(columns)
+        before_ms = columns[OPEN_TIME][-1]
+        try:
+            values.extend(array("q", rows))
+        except OverflowError:
+            raise _Irregular from None
+    return _in_scale(values, form, scale)
+
+
+def _blocks(lines: bytes) -> Iterator[bytes]:
+    """Whole lines, so many at once that their integers stay in the processor's cache."""
+    start = 0
+    while start < len(lines):
+        stop = lines.find(b"\n", min(start + _BLOCK_BYTES, len(lines) - 1)) + 1
+        yield lines[start:stop]
+        start = stop
 
 
 def _even(lines: bytes) -> tuple[_Form, bytes]:
-    """What all lines look like, once every value is padded to the same decimals; and those lines."""
+    """The form of all lines, once every value is padded to the same decimals; and those lines."""
     line_shapes = lines.translate(_SHAPE).split(b"\n")
     line_shapes.pop()
-    shapes = [_shape(text) for text in set(line_shapes)]
-    finest = [max(column) for column in zip(*(shape.decimals for shape in shapes), strict=True)]
+    forms = {shape: _form(shape) for shape in set(line_shapes)}
+    finest = [max(column) for column in zip(*forms.values(), strict=True)]
     for places in _KINDS:
         most = max(finest[at] for at in places)
         for at in places:
             finest[at] = most
-    decimals = tuple(finest)
-    coarse = {shape.text: shape.decimals for shape in shapes if shape.decimals != decimals}
+    form = tuple(finest)
+    coarse = {shape: other for shape, other in forms.items() if other != form}
     if coarse:
         text = lines.split(b"\n")
         for number, shape in enumerate(line_shapes):
             if shape in coarse:
-                text[number] = _padded(text[number], coarse[shape], decimals)
+                text[number] = _padded(text[number], coarse[shape], form)
         lines = b"\n".join(text)
-    digits_max = max(shape.digits_max for shape in shapes) + (max(decimals) if coarse else 0)
-    return _Form(decimals, digits_max), lines
+    return form, lines
 
 
-def _shape(text: bytes) -> _Shape:
-    fields = text.split(b",")
-    if len(fields) != FIELD_COUNT or text.strip(b"1.,"):
+def _form(shape: bytes) -> _Form:
+    fields = shape.split(b",")
+    if len(fields) != FIELD_COUNT or shape.strip(b"1.,"):
         raise _Irregular
-    decimals = tuple(_decimals(at, field) for at, field in enumerate(fields))
-    return _Shape(text, decimals, max(map(len, fields)))
+    return tuple(_decimals(at, field) for at, field in enumerate(fields))
 
 
 def _decimals(at: int, field: bytes) -> int:
     whole, point, fraction = field.partition(b".")
     if not whole or (point and not fraction) or b"." in fraction or len(field) > TEXT_MAX:
         raise _Irregular
-    if at in _WHOLE and (point or len(field) > _SURE_DIGITS):
+    if at in _WHOLE and (point or len(field) > _WHOLE_DIGITS_MAX):
         raise _Irregular
     return len(fraction)
 
@@ -177,16 +179,18 @@ def _integers(lines: bytes, form: _Form) -> tuple[list[int], list[list[int]]]:
     columns = [values[at::FIELD_COUNT] for at in range(FIELD_COUNT)]
     for at in chain(*_KINDS) if small else ():
         if min(columns[at]) < 0:
-            one = 10 ** form.decimals[at]
+            one = 10 ** form[at]
             columns[at] = [value if value >= 0 else -value - one for value in columns[at]]
             values[at::FIELD_COUNT] = columns[at]
     return values, columns
 
 
-def _check_times(opens_ms: list[int], closes_ms: list[int], interval: Interval) -> None:
+def _check_times(before_ms: int, opens_ms: list[int], closes_ms: list[int], interval: Interval) -> None:
     """That the lines ascend, and each is a bucket; else they are looked at one by one."""
     span_ms, first_ms = interval.span_ms, opens_ms[0]
-    if interval.is_calendar or not interval.is_bucket(first_ms, closes_ms[0]) or opens_ms[-1] > TIME_MAX_MS:
+    if first_ms <= before_ms or opens_ms[-1] > TIME_MAX_MS:
+        raise _Irregular
+    if interval.is_calendar or not interval.is_bucket(first_ms, closes_ms[0]):
         raise _Irregular
     if opens_ms != list(range(first_ms, first_ms + span_ms * len(opens_ms), span_ms)) and (
         any(map(ge, opens_ms, opens_ms[1:])) or any((open_ms - first_ms) % span_ms for open_ms in opens_ms)
@@ -196,7 +200,7 @@ def _check_times(opens_ms: list[int], closes_ms: list[int], interval: Interval) 
         raise _Irregular
 
 
-def _check_values(columns: Sequence[list[int]], form: _Form) -> None:
+def _check_values(columns: Sequence[list[int]]) -> None:
     """As `bars.checked`, of all bars; which one it is that is wrong is found line by line."""
     wrong = (
         any(map(gt, columns[LOW], columns[OPEN]))
@@ -205,20 +209,19 @@ def _check_values(columns: Sequence[list[int]], form: _Form) -> None:
         or any(map(gt, columns[CLOSE], columns[HIGH]))
         or any(map(gt, columns[TAKER], columns[VOLUME]))
         or any(map(gt, columns[TAKER_QUOTE], columns[QUOTE]))
-        or (form.digits_max > _SURE_DIGITS and max(max(columns[at]) for at in (HIGH, VOLUME, QUOTE)) > UNITS_MAX)
     )
     if wrong:
         raise _Irregular
 
 
-def _in_scale(values: list[int], columns: Sequence[list[int]], form: _Form, scale: Scale) -> BarTable:
+def _in_scale(values: array[int], form: _Form, scale: Scale) -> BarTable:
     """The values in `scale`, or as little wider as they need: zeros at the end carry no value."""
     held: list[int] = []
     for places, wanted in zip(_KINDS, scale, strict=True):
-        many = form.decimals[places[0]]
-        spare = _spare_zeros(chain(*(columns[at] for at in places)), many - wanted)
+        many = form[places[0]]
+        spare = _spare_zeros(chain(*(values[at::FIELD_COUNT] for at in places)), many - wanted)
         for at in places if spare else ():
-            values[at::FIELD_COUNT] = [value // 10**spare for value in columns[at]]
+            values[at::FIELD_COUNT] = array("q", [value // 10**spare for value in values[at::FIELD_COUNT]])
         held.append(many - spare)
     try:
         return BarTable(values, Scale(*held)).rescaled(scale.widened(Scale(*held)))
