@@ -93,3 +93,9 @@ def checked(bar: Bar) -> Bar:
     if bar.high > UNITS_MAX or bar.quote_volume > UNITS_MAX or bar.volume > UNITS_MAX or bar.trades > UNITS_MAX:
         raise UnitsOverflow(max(bar.high, bar.quote_volume, bar.volume, bar.trades))
     return bar
+
+
+def are_equal(one: Bar, other: Bar) -> bool:
+    """Whether two bars have the same values, whatever their scales."""
+    scale = one.scale.widened(other.scale)
+    return one.rescaled(scale) == other.rescaled(scale)

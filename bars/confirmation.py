@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from bars.bar import Bar
+from bars.bar import Bar, are_equal
 from bars.interval import DAY_MS, MINUTE_MS
 
 COMPARED_AFTER_MS = 2 * MINUTE_MS
@@ -66,9 +66,3 @@ def compare(held: Iterable[Bar], rows: Iterable[Bar], now_ms: int) -> Comparison
     certain_ms = max(last_ms, now_ms - ROW_LACKING_MS)
     found.extra.extend(sorted(open_ms for open_ms in stored if open_ms < certain_ms))
     return found
-
-
-def are_equal(one: Bar, other: Bar) -> bool:
-    """Whether two bars have the same values, whatever their scales."""
-    scale = one.scale.widened(other.scale)
-    return one.rescaled(scale) == other.rescaled(scale)

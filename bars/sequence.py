@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from bars.bar import Bar
+from bars.bar import Bar, are_equal
 from bars.contract import NO_DELIVERY_MS
 from bars.gaps import Span
 from bars.interval import MINUTE, MINUTE_MS, SECOND_MS
@@ -171,13 +171,8 @@ class MinuteSequence:
     def _late(self, bar: Bar, by_rest: bool) -> list[Event]:
         for index, passed in enumerate(self._recent):
             if passed.open_ms == bar.open_ms:
-                if _same_values(passed, bar):
+                if are_equal(passed, bar):
                     return []
                 self._recent[index] = bar
                 return [Revised(bar, by_rest)]
         return []
-
-
-def _same_values(one: Bar, other: Bar) -> bool:
-    scale = one.scale.widened(other.scale)
-    return one.rescaled(scale) == other.rescaled(scale)

@@ -30,6 +30,7 @@ from exchange.simulated.faults import Dice
 from exchange.simulated.timeline import Update, updates
 from exchange.simulated.world import World
 from storage import BarStore, Reader
+from tests.support.service import differences
 from wire.exchange_info import ExchangeInfo, parse_exchange_info
 from wire.frames import kline_event
 from wire.names import kline_stream
@@ -252,19 +253,7 @@ class VirtualSystem:
 
     def differences(self) -> list[str]:
         """Every closed bar that is not the exchange's, and every hole between the first and the last, in words."""
-        found = []
-        for series in self.reader.series():
-            bars = self.stored(series.key, series.interval)
-            stop_ms = series.interval.next_open(bars[-1].open_ms)
-            truth = self.exchange.world.bars(series.key.symbol, series.interval, bars[0].open_ms, stop_ms)
-            ours = {bar.open_ms: bar for bar in bars}
-            for bar in truth:
-                mine = ours.get(bar.open_ms)
-                if mine is None:
-                    found.append(f"{series.key.symbol} {series.interval} {bar.open_ms} is missing")
-                elif mine != bar.rescaled(mine.scale):
-                    found.append(f"{series.key.symbol} {series.interval} {bar.open_ms}: {mine} is not {bar}")
-        return found
+        return differences(self.reader, self.exchange.world)
 
     def behind_ms(self) -> int:
         """How far the newest closed minute of the contract that is furthest behind lies back."""
