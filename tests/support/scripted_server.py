@@ -110,6 +110,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         body = gzip.compress(answer.body) if answer.compressed else answer.body
         head = [f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}", f"Content-Length: {len(body)}"]
         head += ["Content-Encoding: gzip"] if answer.compressed else []
+        # RFC 9112, 9.6: who will close says so, else the client may ask again on a connection that is going.
+        head += ["Connection: close"] if self.close_connection or answer.cut_after is not None else []
         head += [f"{name}: {value}" for name, value in answer.headers.items()]
         self.wfile.write("\r\n".join([*head, "", ""]).encode())
         self._write_body(body[: answer.cut_after], answer.pause_s)
