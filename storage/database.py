@@ -162,9 +162,13 @@ def expect_place(path: Path) -> None:
     Raises:
         DatabaseUnusable
     """
-    if path.is_dir():
+    try:
+        is_directory, has_directory = path.is_dir(), path.parent.is_dir()
+    except OSError as error:
+        raise DatabaseUnusable(f"opening {path}: expected a readable path, got {error.strerror}") from error
+    if is_directory:
         raise DatabaseUnusable(f"opening {path}: expected a file, got a directory")
-    if not path.parent.is_dir():
+    if not has_directory:
         raise DatabaseUnusable(f"opening {path}: expected a place in a directory, got no directory {path.parent}")
 
 

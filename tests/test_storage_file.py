@@ -286,7 +286,10 @@ def test_a_place_where_no_database_can_be_is_refused(tmp_path: Path, opening: ty
             opening(place)
 
 
-def test_a_file_that_may_not_be_written_is_refused(path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+@pytest.mark.parametrize(("mode", "reason"), [(0o555, ""), (0o000, "Permission denied")], ids=["written", "looked-at"])
+def test_a_file_that_may_not_be_written_or_looked_at_is_refused(
+    path: Path, tmp_path_factory: pytest.TempPathFactory, mode: int, reason: str
+) -> None:
     a_filled(path).close()
     other = tmp_path_factory.mktemp("other") / "bars.db"
     program = (
@@ -298,19 +301,20 @@ def test_a_file_that_may_not_be_written_is_refused(path: Path, tmp_path_factory:
     )
     for file in path.parent.iterdir():
         file.chmod(0o444)
-    path.parent.chmod(0o555)
-    parents = [path.parent, *path.parent.parents][:3]
-    modes = [parent.stat().st_mode for parent in parents]
+    above = [parent for parent in path.parent.parents if parent.owner() == path.owner()][:4]
+    modes = {directory: directory.stat().st_mode for directory in (path.parent, *above)}
     try:
-        for parent in parents:
-            parent.chmod(0o555)
+        for directory in above:
+            directory.chmod(modes[directory] | 0o555)
+        path.parent.chmod(mode)
         done = subprocess.run(
             [sys.executable, "-c", program, str(path), str(other)], capture_output=True, text=True, check=False
         )
     finally:
-        for parent, mode in zip(parents, modes, strict=True):
-            parent.chmod(mode | 0o700)
+        for directory, before in modes.items():
+            directory.chmod(before)
     assert done.stdout.startswith("opening "), done.stderr
+    assert reason in done.stdout
 
 
 def test_a_reader_of_nothing_yet_is_refused(path: Path) -> None:
