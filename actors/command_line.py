@@ -14,6 +14,7 @@ from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
 from textwrap import wrap
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 from actors.options import (
@@ -47,7 +48,9 @@ _LOGGING = frozenset({"log_level", "log_format"})
 _OUTSIDE = frozenset({"rest_url", "ws_url", "archive_url", "listing_url", "proxy", "weight_share"})
 
 _CONFIG = Option("config", "none", "FILE", "A TOML file whose keys are options.", str, "more")
-_ASKED = {"help": "Show this; beside a command, what that command takes.", "version": "Show the version."}
+_ASKED = MappingProxyType(
+    {"help": "Show this; beside a command, what that command takes.", "version": "Show the version."}
+)
 
 
 @dataclass(frozen=True, slots=True)

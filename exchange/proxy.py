@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 from urllib.parse import SplitResult, unquote, urlsplit
 
-_PORTS = {"http": 80, "socks5": 1080, "socks5h": 1080}
+_PORTS = MappingProxyType({"http": 80, "socks5": 1080, "socks5h": 1080})
 _SECURE = frozenset({"https", "wss"})
 
 

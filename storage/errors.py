@@ -14,8 +14,9 @@ does not fit.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 
 import peewee
 
@@ -67,16 +68,18 @@ class ContractOverflow(UnitsOverflow):
         self.key = key
 
 
-_BY_TEXT: dict[str, type[StorageError]] = {
-    "database or disk is full": StorageFull,
-    "disk I/O error": StorageFailed,
-    "attempt to write a readonly database": StorageFailed,
-    "database is locked": StorageFailed,
-    "database table is locked": StorageFailed,
-    "unable to open database file": StorageFailed,
-    "file is not a database": DatabaseUnusable,
-    "database disk image is malformed": DatabaseUnusable,
-}
+_BY_TEXT: Mapping[str, type[StorageError]] = MappingProxyType(
+    {
+        "database or disk is full": StorageFull,
+        "disk I/O error": StorageFailed,
+        "attempt to write a readonly database": StorageFailed,
+        "database is locked": StorageFailed,
+        "database table is locked": StorageFailed,
+        "unable to open database file": StorageFailed,
+        "file is not a database": DatabaseUnusable,
+        "database disk image is malformed": DatabaseUnusable,
+    }
+)
 """By SQLite's own words: Python 3.10 does not pass on its error codes."""
 
 

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 
 import msgspec
 
@@ -22,7 +23,7 @@ from storage.page import Page
 from storage.records import ContractRecord, Gap, Seed, SeriesSummary, StoredBar, UnverifiedMinutes
 from wire.rows import row_from_bar
 
-_STORED_BY_MINUTES = {interval.span_ms // MINUTE_MS: interval for interval in STORED}
+_STORED_BY_MINUTES = MappingProxyType({interval.span_ms // MINUTE_MS: interval for interval in STORED})
 
 
 class Reader:

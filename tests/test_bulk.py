@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from exchange.simulated import (
 )
 from storage import BarStore, DatabaseInUse, Origin, Reader
 from tests.support.backfill import Backfill
-from tests.support.recorded import DATA
+from tests.support.recorded import Recorded
 from wire.archive_plan import Source
 
 JUNE_MS = 1_780_272_000_000  # 2026-06-01
@@ -251,20 +251,12 @@ def test_progress_counts_all_that_is_done(make: Make) -> None:
     assert progress_text(progress).startswith("making larger bars: 4/4 files")
 
 
-@contextmanager
-def no_data_skips() -> Iterator[None]:
-    if not DATA.is_dir():
-        pytest.skip("the recorded data is not here")
-    yield
-
-
 def test_a_recorded_month_with_false_and_true_pauses_is_stored_to_the_bar(make: Make) -> None:
-    with no_data_skips():
-        october_ms = 1_727_740_800_000
-        contract = ContractPlan(
-            "FILUSDT", "FIL", "USDT", onboard_ms=october_ms, price_decimals=3, quantity_decimals=1, price_ticks=1
-        )
-        fil = RecordedSeries(contract, [DATA / "um_1m" / "FILUSDT-1m-2024-10.csv.gz"])
+    october_ms = 1_727_740_800_000
+    contract = ContractPlan(
+        "FILUSDT", "FIL", "USDT", onboard_ms=october_ms, price_decimals=3, quantity_decimals=1, price_ticks=1
+    )
+    fil = RecordedSeries(contract, [Recorded.find_or_skip().folder / "um_1m" / "FILUSDT-1m-2024-10.csv.gz"])
     backfill = make(now_ms=october_ms + 41 * DAY_MS, recorded=(fil,))
     outcome = backfill.run([MINUTE], start_ms=october_ms, stop_ms=october_ms + 31 * DAY_MS)
     assert outcome.is_complete, lines(outcome)

@@ -65,20 +65,6 @@ MAY_DIVIDE = {"bars/clock.py"}
 
 MUTABLE_DISPLAYS = ast.List, ast.Dict, ast.Set, ast.ListComp, ast.DictComp, ast.SetComp
 MUTABLE_TYPES = {"list", "dict", "set", "bytearray", "deque", "defaultdict", "OrderedDict", "Counter", "ChainMap"}
-MAY_KEEP_A_CONTAINER = frozenset(
-    {
-        ("actors/command_line.py", "_ASKED"),
-        ("exchange/proxy.py", "_PORTS"),
-        ("exchange/simulated/archive.py", "_KINDS"),
-        ("exchange/simulated/exchange_info.py", "_ORDER_TYPES"),
-        ("exchange/simulated/faults.py", "PRESETS"),
-        ("exchange/simulated/files.py", "FOLDERS"),
-        ("exchange/simulated/world.py", "_SMALLER"),
-        ("storage/errors.py", "_BY_TEXT"),
-        ("storage/reader.py", "_STORED_BY_MINUTES"),
-    }
-)
-"""(file, name) of tables that are only looked up. A new one is better a tuple, a frozenset or a MappingProxyType."""
 
 
 class Module(NamedTuple):
@@ -158,7 +144,7 @@ def module_state(of: Module) -> Iterator[tuple[int, str]]:
             continue
         targets = node.targets if isinstance(node, ast.Assign) else [node.target]
         for name in [ast.unparse(target) for target in targets]:
-            if name != "__all__" and (of.path, name) not in MAY_KEEP_A_CONTAINER:
+            if name != "__all__":
                 yield node.lineno, f"keeps a mutable {name}"
     for inner in ast.walk(of.tree):
         if isinstance(inner, ast.Global):

@@ -7,7 +7,6 @@ import io
 import xml.etree.ElementTree as ElementTree
 import zipfile
 from dataclasses import replace
-from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -27,9 +26,9 @@ from exchange.simulated import (
     default_plan,
 )
 from exchange.simulated.archive import LISTING_PATH, Archive
+from tests.support.recorded import Recorded
 from wire.rows import FIELDS, bars_from_rows
 
-DATA = Path(__file__).parent.parent.parent / "shared" / "data"
 JUNE_MS = 1_780_272_000_000  # 2026-06-01
 JULY_MS = JUNE_MS + 30 * DAY_MS
 NONE = FaultPlan()
@@ -237,9 +236,7 @@ def test_the_archive_is_served_over_http() -> None:
 
 @pytest.fixture
 def near() -> RecordedSeries:
-    path = DATA / "um_1m" / "NEARUSDT-1m-2025-02.csv.gz"
-    if not path.exists():
-        pytest.skip("the recorded data is not here")
+    path = Recorded.find_or_skip().folder / "um_1m" / "NEARUSDT-1m-2025-02.csv.gz"
     february_ms = 1_738_368_000_000
     contract = ContractPlan(
         "NEARUSDT", "NEAR", "USDT", onboard_ms=february_ms, price_decimals=4, quantity_decimals=0, price_ticks=1

@@ -9,13 +9,12 @@ import sys
 import time
 from pathlib import Path
 
-import pytest
 import requests
 import websocket
 
 from exchange.simulated import RecordedFrame, SimulatedExchange, WorldPlan, read_recording
+from tests.support.recorded import Recorded
 
-RECORDING = Path(__file__).parent.parent.parent / "shared" / "data" / "ws" / "kline_frames_2021.jsonl"
 ROOT = Path(__file__).parent.parent
 EMPTY = WorldPlan(seed=1, start_ms=1_626_992_741_000, contracts=())
 
@@ -32,9 +31,7 @@ def listening(exchange: SimulatedExchange, *streams: str) -> websocket.WebSocket
 
 
 def test_a_recording_is_sent_again_unchanged_and_in_order() -> None:
-    if not RECORDING.exists():
-        pytest.skip("the recorded data is not here")
-    frames = read_recording(RECORDING)
+    frames = read_recording(Recorded.find_or_skip().folder / "ws" / "kline_frames_2021.jsonl")
     assert len(frames) == 166
     streams = sorted({json.loads(frame.text)["stream"] for frame in frames})
     with SimulatedExchange(EMPTY) as exchange:

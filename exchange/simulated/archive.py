@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from functools import lru_cache
+from types import MappingProxyType
 from typing import NamedTuple
 from urllib.parse import unquote
 from xml.sax.saxutils import escape
@@ -20,7 +21,7 @@ from exchange.simulated.world import World
 LISTING_PATH = "/data.binance.vision"
 CHECKSUM = ".CHECKSUM"
 _ROOT = "data/futures/um/"
-_KINDS = {"daily": DAY, "monthly": MONTH}
+_KINDS = MappingProxyType({"daily": DAY, "monthly": MONTH})
 _ZIPS_KEPT = 16
 _BYTES_PER_ROW = 36
 _XML = (b"content-type", b"application/xml")

@@ -13,7 +13,7 @@ from exchange.simulated.faults import Dice
 from exchange.simulated.plan import ContractPlan
 from exchange.simulated.world import World
 
-_ORDER_TYPES = ["LIMIT", "MARKET", "STOP", "STOP_MARKET", "TAKE_PROFIT", "TAKE_PROFIT_MARKET", "TRAILING_STOP_MARKET"]
+_ORDER_TYPES = ("LIMIT", "MARKET", "STOP", "STOP_MARKET", "TAKE_PROFIT", "TAKE_PROFIT_MARKET", "TRAILING_STOP_MARKET")
 
 
 def exchange_info(world: World, now_ms: int, dice: Dice) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from random import Random
+from types import MappingProxyType
 from typing import Any
 
 
@@ -105,7 +106,7 @@ WILD = FaultPlan(
     wrong_checksums=0.05,
 )
 """The worst day of all."""
-PRESETS = {"none": FaultPlan(), "mild": MILD, "wild": WILD}
+PRESETS = MappingProxyType({"none": FaultPlan(), "mild": MILD, "wild": WILD})
 
 
 class Dice:

@@ -6,6 +6,7 @@ import io
 import zipfile
 from collections.abc import Iterator
 from datetime import datetime, timezone
+from types import MappingProxyType
 from typing import NamedTuple
 
 from bars import DAY, INTERVALS, MINUTE_MS, Bar, Interval, Span
@@ -17,7 +18,9 @@ from wire.rows import FIELDS, row_from_bar
 
 MONTH = INTERVALS["1M"]
 SETTLED = "_SETTLED"
-FOLDERS = {("1mo" if interval is MONTH else interval.name): interval for interval in INTERVALS.values()}
+FOLDERS = MappingProxyType(
+    {("1mo" if interval is MONTH else interval.name): interval for interval in INTERVALS.values()}
+)
 """Intervals by folder name: as in REST, but for the month."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Protocol
 
 from bars import INTERVALS, MINUTE, Bar, Interval, aggregate
@@ -14,7 +15,7 @@ from exchange.simulated.plan import ContractPlan, WorldPlan
 from exchange.simulated.recorded import RecordedSeries
 from exchange.simulated.series import SimulatedSeries
 
-_SMALLER = {"1h": "1m", "1d": "1h", "1w": "1d", "1M": "1d"}
+_SMALLER = MappingProxyType({"1h": "1m", "1d": "1h", "1w": "1d", "1M": "1d"})
 _BUCKETS_KEPT = 100_000
 
 
