@@ -24,6 +24,7 @@ from actors.messages import (
 )
 from bars import MINUTE, MINUTE_MS, Bar, Cascade, Contract, Interval, IntervalBar, UnitsOverflow
 from storage import Change, ClosedBars, ContractsSeen, Origin, PartialBars
+from wire.frames import KlineEvent
 
 logger = logging.getLogger(__name__)
 
@@ -61,13 +62,13 @@ class Aggregator(Actor):
 
     def _handle(self, message: Any) -> None:
         match message:
-            case MinuteProgressed(bar):
+            case MinuteProgressed(bar, _, said):
                 self._cascade.progress(bar)
                 self._has_changed = True
                 if self._watched:
-                    self._publish_progress()
-            case MinuteClosed(bar, by_rest):
-                self._close(bar, by_rest)
+                    self._publish_progress(said)
+            case MinuteClosed(bar, by_rest, said):
+                self._close(bar, by_rest, said)
             case Tick(_, _, monotonic_s):
                 self._on_tick(monotonic_s)
             case MinutesFrom(open_ms):
@@ -87,7 +88,7 @@ class Aggregator(Actor):
             case _:
                 raise UnexpectedMessage(self, message)
 
-    def _close(self, minute: Bar, by_rest: bool) -> None:
+    def _close(self, minute: Bar, by_rest: bool, said: KlineEvent | None) -> None:
         """Store every minute that comes, even one that the cascade has had: it may not have been committed."""
         was_whole = not self._cascade.needs_seed
         is_next = minute.open_ms == self._cascade.next_ms
@@ -96,7 +97,8 @@ class Aggregator(Actor):
         changes = [self._closed_bars(MINUTE, minute, _origin(by_rest), completes)]
         changes += [self._closed_bars(interval, bar, Origin.AGGREGATED, False) for interval, bar in larger]
         self._store(changes)
-        self._hub.tell(BarsPublished(self._contract.key, [IntervalBar(MINUTE, minute), *larger], closed=True))
+        closed = [IntervalBar(MINUTE, minute), *larger]
+        self._hub.tell(BarsPublished(self._contract.key, closed, closed=True, said=said))
         self._has_changed = True
 
     def _grown(self, minute: Bar) -> list[IntervalBar]:
@@ -134,10 +136,10 @@ class Aggregator(Actor):
             self._asked_seed_s = monotonic_s
             self._backfill.tell(SeedWanted(self._contract, next_ms, self.me))
 
-    def _publish_progress(self) -> None:
-        partials = [partial for partial in self._cascade.partials() if partial.interval in self._watched]
+    def _publish_progress(self, said: KlineEvent | None) -> None:
+        partials = self._cascade.partials(self._watched)
         if partials:
-            self._hub.tell(BarsPublished(self._contract.key, partials, closed=False))
+            self._hub.tell(BarsPublished(self._contract.key, partials, closed=False, said=said))
 
     def _closed_bars(self, interval: Interval, bar: Bar, origin: Origin, completes: bool) -> ClosedBars:
         return ClosedBars(self._contract.key, interval, [bar], origin, completes=completes)

@@ -7,13 +7,15 @@ the storage's changes inside `Store`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from actors.cell import Address, Crash
 from bars import Bar, Contract, ContractKey, Interval, IntervalBar, Span
 from storage import Change
 from wire.exchange_info import ExchangeInfo
+from wire.frames import KlineEvent
+from wire.published import Deliver
 
 # --- time and life
 
@@ -281,14 +283,20 @@ class MinutesFrom:
 
 @dataclass(frozen=True, slots=True)
 class MinuteProgressed:
+    """`said`: the frame that it comes from, for those who listen."""
+
     bar: Bar
     event_ms: int
+    said: KlineEvent | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class MinuteClosed:
+    """`said`: the frame that closed it, if one did."""
+
     bar: Bar
     by_rest: bool
+    said: KlineEvent | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -435,19 +443,20 @@ class Watched:
 
 @dataclass(frozen=True, slots=True)
 class BarsPublished:
-    """Bars of one contract as they are now; `closed` ones are final."""
+    """Bars of one contract as they are now; `closed` ones are final. `said`: the frame that was the cause, if any."""
 
     key: ContractKey
     bars: Sequence[IntervalBar]
     closed: bool
+    said: KlineEvent | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Subscribe:
-    """Call `deliver` with each (key, interval, bar, closed) that matches; None matches all."""
+    """Call `deliver` with each bar that matches; None matches all."""
 
     token: object
-    deliver: Callable[[ContractKey, Interval, Bar, bool], bool]
+    deliver: Deliver
     symbol: str | None
     interval: Interval | None
 

@@ -136,7 +136,7 @@ class SymbolStream(Actor):
         events = self._sequence.on_frame(bar, event.k.x, event.E)
         if not knew_start:
             self._announce_start(first_ms=bar.open_ms)
-        self._pass_on(events, event.E)
+        self._pass_on(events, event)
 
     def _bar(self, event: KlineEvent) -> Bar:
         try:
@@ -183,14 +183,16 @@ class SymbolStream(Actor):
         if start_ms is not None:
             self._aggregator.tell(MinutesFrom(start_ms))
 
-    def _pass_on(self, events: list[Event], event_ms: int = 0) -> None:
+    def _pass_on(self, events: list[Event], said: KlineEvent | None = None) -> None:
+        """Tell the aggregator what has come of a frame or of rows."""
         tell = self._aggregator.tell
         for event in events:
             match event:
                 case Partial(bar):
-                    tell(MinuteProgressed(bar, event_ms))
+                    tell(MinuteProgressed(bar, said.E if said else 0, said))
                 case Closed(bar, by_rest):
-                    tell(MinuteClosed(bar, by_rest))
+                    is_said = said is not None and said.k.t == bar.open_ms
+                    tell(MinuteClosed(bar, by_rest, said if is_said else None))
                 case Revised(bar, by_rest):
                     tell(MinuteRevised(bar, by_rest))
 

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 
-from bars import Bar, ContractKey, Interval, Scale
+from bars import Bar, Interval, Scale
+from wire.published import BarEvent
 
 logger = logging.getLogger(__name__)
 
@@ -77,11 +78,12 @@ class Subscription:
         self._thread = threading.Thread(target=self._run, name=f"subscriber {name}", daemon=True)
         self._thread.start()
 
-    def deliver(self, key: ContractKey, interval: Interval, bar: Bar, closed: bool) -> bool:
+    def deliver(self, event: BarEvent) -> bool:
         """Hand over one bar without waiting; False when the callback is too far behind."""
+        interval = event.interval
         origin = "stream" if interval.name == "1m" else "aggregated"
         try:
-            self._waiting.put_nowait(view_of(key.symbol, interval, bar, closed=closed, origin=origin))
+            self._waiting.put_nowait(view_of(event.key.symbol, interval, event.bar, closed=event.closed, origin=origin))
         except queue.Full:
             return False
         return True

@@ -23,6 +23,7 @@ from actors.threads import RealThreads
 from bars import INTERVALS, MINUTE_MS, STORED, ContractKey, Interval, Span
 from storage import BarStore, Reader
 from wire.names import upper
+from wire.published import Deliver
 
 logger = logging.getLogger(__name__)
 
@@ -152,6 +153,18 @@ class BarSystem:
             self._running().hub.tell(Unsubscribe(token))
             subscription.end()
             subscription.join(CALLBACK_S)
+
+    def watch(self, symbol: str, interval: Interval, deliver: Deliver) -> Callable[[], None]:
+        """Have `deliver` called with each event of a symbol and stored interval, by an actor: it must not wait.
+
+        Returns what ends that; it may be called at any time, even after the system has stopped.
+
+        Raises:
+            RuntimeError: the system is not running.
+        """
+        hub, token = self._running().hub, object()
+        hub.tell(Subscribe(token, deliver, symbol, interval))
+        return lambda: hub.tell(Unsubscribe(token))
 
     def latest(self, symbol: str, interval: str) -> BarView | None:
         """The newest stored bar, partial or closed; at most about a second old. None when there is none.

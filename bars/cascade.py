@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import NamedTuple
 
 from bars.aggregate import aggregate, combine
 from bars.bar import Bar
-from bars.interval import LARGER, MINUTE, MINUTE_MS, WEEK, Interval
+from bars.interval import LARGER, MINUTE, MINUTE_MS, STORED, WEEK, Interval
 
 REPLAY_MINUTES = 240
 """How many closed minutes are kept, so that a seed that is a little old can still be brought up to date."""
@@ -68,14 +68,14 @@ class Cascade:
         if self.next_ms is None or minute.open_ms >= self.next_ms:
             self._open[minute.open_ms] = minute
 
-    def partials(self) -> list[IntervalBar]:
-        """The bars in progress: the newest minute, and those larger ones that lack no minute."""
+    def partials(self, wanted: Container[Interval] = STORED) -> list[IntervalBar]:
+        """The bars in progress that are wanted: the newest minute, and those larger ones that lack no minute."""
         if not self._open:
             return []
         newest = self._open[max(self._open)]
-        partials = [IntervalBar(MINUTE, newest)]
+        partials = [IntervalBar(MINUTE, newest)] if MINUTE in wanted else []
         for interval in LARGER:
-            bar = self._in_progress(interval, newest.open_ms)
+            bar = self._in_progress(interval, newest.open_ms) if interval in wanted else None
             if bar is not None:
                 partials.append(IntervalBar(interval, bar))
         return partials

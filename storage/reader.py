@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType
@@ -14,13 +14,15 @@ import msgspec
 
 from bars import MINUTE_MS, STORED, ContractKey, Interval, Span
 from bars.history import Depth
-from storage import contracts, gap_rows, holes, ledger, pauses, series, unverified
+from storage import contracts, gap_rows, holes, ledger, newest, pauses, series, unverified
 from storage.changes import ServiceState
 from storage.database import open_for_reading, transaction
 from storage.errors import translating
 from storage.models import AbsentRow, ArchiveFileRow, DocumentRow, SeriesRow, ServiceRow
+from storage.newest import Newest
 from storage.page import Page
 from storage.records import ContractRecord, Gap, Seed, SeriesSummary, StoredBar, UnverifiedMinutes
+from storage.signal import ChangeSignal
 from wire.rows import row_from_bar
 
 _STORED_BY_MINUTES = MappingProxyType({interval.span_ms // MINUTE_MS: interval for interval in STORED})
@@ -105,6 +107,21 @@ class Reader:
         with self._snapshot(f"bars of {record.contract.symbol}") as connection:
             summary = series.get(connection, record.id, interval)
             return summary.last_ms if summary else None
+
+    def newest(self, wanted: Sequence[tuple[ContractRecord, Interval, int | None]]) -> list[Newest]:
+        """The newest bars of many series of stored intervals, at one moment: those closed ones that open after a time
+        (None: no closed ones), and the one in progress.
+        """
+        with self._snapshot("the newest bars") as connection:
+            return [newest.find(connection, record, interval, after_ms) for record, interval, after_ms in wanted]
+
+    def change_signal(self) -> ChangeSignal:
+        """Tells whether something was committed; for the thread that asks for it.
+
+        Raises:
+            DatabaseUnusable, DatabaseNewer
+        """
+        return ChangeSignal(self._path)
 
     def first_open_ms(self, record: ContractRecord, interval: Interval) -> int | None:
         """The open time of the oldest closed bar of a stored interval."""

@@ -25,6 +25,7 @@ from exchange.simulated import SimulatedExchange, World, default_plan
 from storage import DatabaseInUse, Reader
 from tests.support.builders import MONDAY_MS, a_bar
 from tests.support.service import SHORT_HISTORY, differences, wait_until
+from wire.published import BarEvent
 from wire.rows import row_from_bar
 
 SPEED = 120
@@ -261,10 +262,10 @@ class TestCallbacks:
             released.wait()
 
         subscription = Subscription(blocking, "all")
-        key = ContractKey("BTCUSDT", MONDAY_MS)
-        assert subscription.deliver(key, MINUTE, a_bar(MONDAY_MS), True)
+        event = BarEvent(ContractKey("BTCUSDT", MONDAY_MS), MINUTE, a_bar(MONDAY_MS), closed=True)
+        assert subscription.deliver(event)
         assert entered.wait(PATIENCE_S)
-        taken = [subscription.deliver(key, MINUTE, a_bar(MONDAY_MS), False) for _ in range(WAITING_MAX + 1)]
+        taken = [subscription.deliver(event) for _ in range(WAITING_MAX + 1)]
         assert taken == [True] * WAITING_MAX + [False]
         released.set()
         subscription.end()

@@ -6,9 +6,10 @@ import pytest
 
 from actors.hub import Hub, HubBook
 from actors.messages import BarsPublished, PairMemberStarted, Subscribe, Unsubscribe, Watched
-from bars import FIVE_MINUTES, MINUTE, MINUTE_MS, STORED, Bar, ContractKey, Interval, IntervalBar
+from bars import FIVE_MINUTES, MINUTE, MINUTE_MS, STORED, ContractKey, Interval, IntervalBar
 from tests.support.actors import Fall, Heard, Kill, Stage
 from tests.support.market import MONDAY_MS, a_bar
+from wire.published import BarEvent
 
 BTC, ETH = ContractKey("BTCUSDT", 1), ContractKey("ETHUSDT", 2)
 
@@ -20,10 +21,11 @@ class Listener:
         self.heard: list[tuple[str, str, int, bool]] = []
         self.patience = patience
 
-    def deliver(self, key: ContractKey, interval: Interval, bar: Bar, closed: bool) -> bool:
+    def deliver(self, event: BarEvent) -> bool:
         if len(self.heard) == self.patience:
             return False
-        self.heard.append((key.symbol, interval.name, (bar.open_ms - MONDAY_MS) // MINUTE_MS, closed))
+        minute = (event.bar.open_ms - MONDAY_MS) // MINUTE_MS
+        self.heard.append((event.key.symbol, event.interval.name, minute, event.closed))
         return True
 
 
@@ -115,7 +117,7 @@ def test_one_who_cannot_keep_up_is_cut_off_and_the_others_hear_on(caplog: pytest
 
 
 def test_one_who_raises_is_cut_off_and_is_no_crash_of_the_hub(caplog: pytest.LogCaptureFixture) -> None:
-    def broken(key: ContractKey, interval: Interval, bar: Bar, closed: bool) -> bool:  # noqa: ARG001
+    def broken(_event: BarEvent) -> bool:
         raise Fall("the loop is closed")
 
     world = World()

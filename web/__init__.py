@@ -5,7 +5,8 @@ service and a separate web process share all of it.
 """
 
 from web.app import make_app
+from web.push import PushServer
 from web.server import WebServer
 from web.sources import Sources
 
-__all__ = ["Sources", "WebServer", "make_app"]
+__all__ = ["PushServer", "Sources", "WebServer", "make_app"]

@@ -17,6 +17,9 @@ import uvicorn
 from a2wsgi import WSGIMiddleware
 from h11 import LocalProtocolError
 
+from web.push import PushServer
+from web.sockets import MESSAGE_BYTES_MAX, ClientSocket
+
 logger = logging.getLogger(__name__)
 
 KEEP_ALIVE_S = 75
@@ -36,21 +39,26 @@ class WebServer:
         app: the WSGI application.
         host: the address or name to listen on.
         port: the port; 0 takes a free one, see `port`.
+        push: serves WebSocket connections on the same port; without, they are refused.
 
     Raises:
         OSError: the port is taken, or the host is none of this machine's.
     """
 
-    def __init__(self, app: WsgiApp, host: str, port: int) -> None:
+    def __init__(self, app: WsgiApp, host: str, port: int, push: PushServer | None = None) -> None:
         self._socket = _listening_socket(host, port)
         self.host = host
         self.port: int = self._socket.getsockname()[1]
         self._wsgi = WSGIMiddleware(app, workers=WORKERS)
+        self._push = push
         config = uvicorn.Config(
             self._answer,
             interface="asgi3",
             http="h11",  # whatever else is installed: what junk does to another parser was not tried
-            ws="websockets-sansio",
+            ws=ClientSocket,
+            ws_ping_interval=None,  # the push server's own pings carry the exchange's time, as the exchange's do
+            ws_per_message_deflate=False,  # a frame goes to all its clients as the same bytes
+            ws_max_size=MESSAGE_BYTES_MAX,
             lifespan="off",
             log_config=None,
             log_level="warning",  # below that every connection is told of, with tracebacks for clients' mistakes
@@ -88,16 +96,24 @@ class WebServer:
             self._server.ready.set()
 
     async def _answer(self, scope: Any, receive: Any, send: Any) -> None:
-        """HTTP goes to the application; there is nothing else to connect to yet."""
+        """HTTP goes to the application, WebSocket to the push server."""
         if scope["type"] == "http":
             with suppress(LocalProtocolError):  # the client broke off in junk: there is nobody to answer
                 await self._wsgi(scope, receive, send)
+        elif self._push is not None:
+            await self._push(scope, receive, send)
         else:
             await send({"type": "websocket.close", "code": 1000})
 
     async def _serve(self) -> None:
         asyncio.get_running_loop().set_exception_handler(_log_connection_fault)
-        await self._server.serve([self._socket])
+        if self._push is not None:
+            self._push.begin()
+        try:
+            await self._server.serve([self._socket])
+        finally:
+            if self._push is not None:
+                self._push.end()
         for connection in list(self._server.server_state.connections):
             connection.transport.abort()  # a client that does not read what it asked for
         # Worker threads hand their answers to this loop, so that it must outlive them.

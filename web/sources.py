@@ -9,6 +9,7 @@ from typing import Any
 
 from bars import ContractKey, Interval, Span
 from storage import Reader
+from wire.published import Watch
 
 Fetch = Callable[[ContractKey, Interval, Sequence[Span], float], str | None]
 
@@ -29,3 +30,6 @@ class Sources:
     fetch: Fetch | None = None
     """Fetches spans of a stored interval from the exchange and stores them, within a number of seconds. Returns None
     when they are stored, as far as the exchange has any, else why not. None where nothing is fetched on request."""
+    watch: Watch | None = None
+    """Has live events delivered, by threads that must not be held up. None where there are none: then they are read
+    from the file as it changes."""

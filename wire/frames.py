@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from bars import Bar, InvalidBar, Scale, checked, to_text, to_units, volume_text
+from bars import Bar, InvalidBar, Scale, checked, to_text, to_units
 from bars.interval import INTERVALS, Interval
 from wire.errors import UNREADABLE
 from wire.rows import widened
@@ -183,28 +183,51 @@ def kline_event(
 ) -> dict[str, Any]:
     """The kline event for a bar, in the exchange's order of keys.
 
+    Zeros are padded like other values, unlike in REST: `"Q":"0.0000"` in a frame of 2021.
     With `contract_type` it is a continuous_kline event of the pair `symbol`.
     """
-    scale = bar.scale
-    kline: dict[str, Any] = {
-        "t": bar.open_ms,
-        "T": interval.close_ms(bar.open_ms),
-        **({} if contract_type else {"s": symbol}),
-        "i": interval.name,
-        "f": trade_ids[0],
-        "L": trade_ids[1],
-        "o": to_text(bar.open, scale.price),
-        "c": to_text(bar.close, scale.price),
-        "h": to_text(bar.high, scale.price),
-        "l": to_text(bar.low, scale.price),
-        "v": volume_text(bar.volume, scale.volume),
-        "n": bar.trades,
-        "x": closed,
-        "q": volume_text(bar.quote_volume, scale.quote),
-        "V": volume_text(bar.taker_buy_volume, scale.volume),
-        "Q": volume_text(bar.taker_buy_quote_volume, scale.quote),
+    price, volume, quote = bar.scale
+    kline = Kline(
+        bar.open_ms,
+        interval.close_ms(bar.open_ms),
+        interval.name,
+        to_text(bar.open, price),
+        to_text(bar.close, price),
+        to_text(bar.high, price),
+        to_text(bar.low, price),
+        to_text(bar.volume, volume),
+        bar.trades,
+        closed,
+        to_text(bar.quote_volume, quote),
+        to_text(bar.taker_buy_volume, volume),
+        to_text(bar.taker_buy_quote_volume, quote),
+        *trade_ids,
+    )
+    return event_of(symbol, kline, event_ms=event_ms, contract_type=contract_type)
+
+
+def event_of(symbol: str, kline: Kline, *, event_ms: int, contract_type: str | None = None) -> dict[str, Any]:
+    """The event that carries a kline, in the exchange's order of keys; as `kline_event` otherwise."""
+    told: dict[str, Any] = {
+        "t": kline.t,
+        "T": kline.T,
+        "s": symbol,
+        "i": kline.i,
+        "f": kline.f,
+        "L": kline.L,
+        "o": kline.o,
+        "c": kline.c,
+        "h": kline.h,
+        "l": kline.l,
+        "v": kline.v,
+        "n": kline.n,
+        "x": kline.x,
+        "q": kline.q,
+        "V": kline.V,
+        "Q": kline.Q,
         "B": "0",
     }
-    if contract_type:
-        return {"e": "continuous_kline", "E": event_ms, "ps": symbol, "ct": contract_type, "k": kline}
-    return {"e": "kline", "E": event_ms, "s": symbol, "k": kline}
+    if contract_type is None:
+        return {"e": "kline", "E": event_ms, "s": symbol, "k": told}
+    del told["s"]
+    return {"e": "continuous_kline", "E": event_ms, "ps": symbol, "ct": contract_type, "k": told}

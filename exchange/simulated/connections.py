@@ -5,41 +5,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import NamedTuple
-from urllib.parse import parse_qsl
 
 from bars import Interval
-from exchange.simulated.sockets import Socket, text_frame
+from exchange.simulated.sockets import Socket
+from wire.framing import text_frame
 from wire.names import parse_stream
 from wire.subscriptions import Publisher
 
-MARKET = "/market"
-_ROUTES = (MARKET, "/public", "/private")
 URL_CHARACTERS_MAX = 8_000
-
-
-class Address(NamedTuple):
-    """What the URL of a connection asks for."""
-
-    hears_klines: bool
-    """Only on the market route. Elsewhere klines are acknowledged and stay silent for ever."""
-    combined: bool
-    names: list[str]
-
-
-def parse_address(path: str, query: bytes) -> Address | None:
-    """Read a URL: `/market/ws/<stream>`, `/market/stream?streams=<stream>/<stream>`, or without a route.
-
-    None for a path that is no stream's.
-    """
-    route = next((route for route in _ROUTES if path.startswith(f"{route}/")), "")
-    kind, *names = path.removeprefix(route).removeprefix("/").split("/")
-    if kind == "ws":
-        return Address(route == MARKET, False, [name for name in names if name])
-    if kind != "stream" or names:
-        return None
-    streams = dict(parse_qsl(query.decode("latin-1"), encoding="utf-8", errors="replace")).get("streams", "")
-    return Address(route == MARKET, True, [name for name in streams.split("/") if name])
 
 
 @dataclass(slots=True, eq=False)

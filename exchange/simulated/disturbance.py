@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from exchange.simulated.connections import Channel
 from exchange.simulated.faults import Dice, FaultPlan
-from exchange.simulated.sockets import binary_frame, raw_text_frame, text_frame
+from wire.framing import binary_frame, raw_text_frame, text_frame
 
 Frames = tuple[bytes, bytes]
 """One event as a frame of a raw connection, and of a combined one."""

@@ -10,7 +10,7 @@ from exchange.simulated.connections import Audience, Connection
 from exchange.simulated.counters import Counters
 from exchange.simulated.faults import Dice, FaultPlan
 from exchange.simulated.plan import Limits
-from exchange.simulated.sockets import ping_frame
+from wire.framing import ping_frame
 
 GOING_AWAY = 1001
 POLICY = 1008

@@ -14,10 +14,10 @@ from exchange.simulated.clock import SimulatedClock
 from exchange.simulated.connections import Audience, Channel, Connection
 from exchange.simulated.counters import Counters
 from exchange.simulated.disturbance import Disturbance
-from exchange.simulated.sockets import text_frame
 from exchange.simulated.timeline import Update, updates
 from exchange.simulated.world import Series, World
 from wire.frames import kline_event
+from wire.framing import text_frame
 
 TICK_S = 0.01
 """Frames leave in batches: at most one write per connection and tick."""

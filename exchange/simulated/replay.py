@@ -10,7 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from exchange.simulated.connections import Audience
-from exchange.simulated.sockets import text_frame
+from wire.framing import text_frame
 
 BATCH = 100
 """Without a speed, so many frames go out between two looks at the sockets."""

@@ -1,7 +1,7 @@
 """One WebSocket connection's bare socket, for what ASGI has no words for.
 
 The exchange's pings carry its time; connections break without a close; text frames may hold no text; and
-one rendered frame goes to many connections as the same bytes.
+one rendered frame goes to many connections as the same bytes (`wire.framing`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import asyncio
 from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.frames import Frame, Opcode
+from websockets.frames import Frame
 from websockets.http11 import Request
 
 STATE_KEY = "socket"
@@ -46,7 +46,7 @@ class Socket(WebSocketsSansIOProtocol):
         return self.handshake_complete and not self.close_sent and not self.disconnected
 
     def write(self, frames: bytes) -> None:
-        """Send whole frames, made by `text_frame` and its like."""
+        """Send whole frames, made by `wire.framing`."""
         if not self.is_open or self.transport.is_closing():
             return
         if self.transport.get_write_buffer_size() > BUFFER_MAX:
@@ -70,30 +70,3 @@ class Socket(WebSocketsSansIOProtocol):
     def abort(self) -> None:
         """Break the connection without a word."""
         self.transport.abort()
-
-
-def text_frame(text: str) -> bytes:
-    return _frame(Opcode.TEXT, text.encode())
-
-
-def raw_text_frame(payload: bytes) -> bytes:
-    """A text frame whatever the bytes: they may be no UTF-8."""
-    return _frame(Opcode.TEXT, payload)
-
-
-def binary_frame(payload: bytes) -> bytes:
-    return _frame(Opcode.BINARY, payload)
-
-
-def ping_frame(payload: bytes) -> bytes:
-    return _frame(Opcode.PING, payload)
-
-
-def _frame(opcode: Opcode, payload: bytes) -> bytes:
-    """An unmasked, uncompressed frame (RFC 6455, section 5.2)."""
-    length = len(payload)
-    if length < 126:
-        return bytes((0x80 | opcode, length)) + payload
-    if length < 1 << 16:
-        return bytes((0x80 | opcode, 126)) + length.to_bytes(2, "big") + payload
-    return bytes((0x80 | opcode, 127)) + length.to_bytes(8, "big") + payload

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import parse_qsl
 
 from exchange.simulated.clock import SimulatedClock
-from exchange.simulated.connections import URL_CHARACTERS_MAX, Audience, Connection, parse_address
+from exchange.simulated.connections import URL_CHARACTERS_MAX, Audience, Connection
 from exchange.simulated.counters import Counters
 from exchange.simulated.faults import Dice, FaultPlan
 from exchange.simulated.keeper import POLICY, Keeper
 from exchange.simulated.plan import Limits
 from exchange.simulated.sockets import STATE_KEY
+from wire.addresses import MARKET, parse_address
 from wire.subscriptions import Publisher
 
 
@@ -42,7 +44,8 @@ class Streams:
 
     async def __call__(self, scope: dict[str, Any], receive: Callable[[], Any], send: Callable[[Any], Any]) -> None:
         await receive()
-        address = parse_address(scope["path"], scope["query_string"])
+        query = dict(parse_qsl(scope["query_string"].decode("latin-1"), encoding="utf-8", errors="replace"))
+        address = parse_address(scope["path"], query.get("streams", ""))
         too_long = len(scope["raw_path"]) + len(scope["query_string"]) > URL_CHARACTERS_MAX
         if address is None or too_long or self._dice.hits(self._plan().refused_handshakes):
             self._counters.connections_refused += 1
@@ -52,7 +55,7 @@ class Streams:
         connection = Connection(
             socket=scope["state"][STATE_KEY],
             publisher=Publisher(combined=address.combined),
-            hears_klines=address.hears_klines,
+            hears_klines=address.route == MARKET,
             opened_ms=self._clock.now_ms(),
             next_ping_s=self._clock.monotonic_s() + self._limits.ping_interval_s,
         )
