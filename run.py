@@ -53,7 +53,7 @@ from exchange.proxy import InvalidProxy
 from exchange.simulated import SimulatedExchange, default_plan
 from storage import Reader, StorageError
 from storage import backup as copy_database
-from web import PushServer, Sources, WebServer, make_app
+from web import ClosedHold, PushServer, Sources, WebServer, make_app
 from wire.archive_plan import Source
 
 logger = logging.getLogger("barkeep")
@@ -273,7 +273,7 @@ def megabytes(size_bytes: int) -> str:
 @contextmanager
 def serving(sources: Sources, settings: Settings) -> Iterator[WebServer]:
     """The web server, for as long as the block runs."""
-    server = listen(make_app(sources), settings, PushServer(sources))
+    server = listen(make_app(sources), settings, PushServer(sources), ClosedHold(sources.reader))
     server.start()
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     logger.info("serving on http://%s:%d", host, server.port)
@@ -283,14 +283,16 @@ def serving(sources: Sources, settings: Settings) -> Iterator[WebServer]:
         server.stop()
 
 
-def listen(app: Callable[..., Any], settings: Settings, push: PushServer | None = None) -> WebServer:
+def listen(
+    app: Callable[..., Any], settings: Settings, push: PushServer | None = None, hold: ClosedHold | None = None
+) -> WebServer:
     """A web server that has its port.
 
     Raises:
         BadOption: the port is taken, or the host is none of this machine's.
     """
     try:
-        return WebServer(app, settings.host, settings.port, push)
+        return WebServer(app, settings.host, settings.port, push, hold)
     except OSError as error:
         if error.errno in (errno.EADDRINUSE, errno.EACCES):
             raise BadOption("--port", f"a free port that may be opened ({error.strerror})", settings.port) from None

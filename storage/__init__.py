@@ -33,15 +33,18 @@ from storage.errors import (
     UnknownContract,
 )
 from storage.reader import Reader
-from storage.records import ContractRecord, Gap, Seed, SeriesSummary, StoredBar, UnverifiedMinutes
+from storage.records import BarAt, ContractRecord, Gap, Seed, SeriesSummary, StoredBar, UnverifiedMinutes
+from storage.signal import ChangeSignal
 from storage.transaction import EXCHANGE_INFO
 
 __all__ = [
     "EXCHANGE_INFO",
     "ArchivedBars",
+    "BarAt",
     "BarStore",
     "BarsDisputed",
     "Change",
+    "ChangeSignal",
     "ClosedBars",
     "CommitReport",
     "CompletedBar",

@@ -14,14 +14,14 @@ import msgspec
 
 from bars import MINUTE_MS, STORED, ContractKey, Interval, Span
 from bars.history import Depth
-from storage import contracts, gap_rows, holes, ledger, newest, pauses, series, unverified
+from storage import at_time, contracts, gap_rows, holes, ledger, newest, pauses, series, unverified
 from storage.changes import ServiceState
 from storage.database import open_for_reading, transaction
 from storage.errors import translating
 from storage.models import AbsentRow, ArchiveFileRow, DocumentRow, SeriesRow, ServiceRow
 from storage.newest import Newest
 from storage.page import Page
-from storage.records import ContractRecord, Gap, Seed, SeriesSummary, StoredBar, UnverifiedMinutes
+from storage.records import BarAt, ContractRecord, Gap, Seed, SeriesSummary, StoredBar, UnverifiedMinutes
 from storage.signal import ChangeSignal
 from wire.rows import row_from_bar
 
@@ -107,6 +107,13 @@ class Reader:
         with self._snapshot(f"bars of {record.contract.symbol}") as connection:
             summary = series.get(connection, record.id, interval)
             return summary.last_ms if summary else None
+
+    def closed_at(self, interval: Interval, open_ms: int) -> list[BarAt]:
+        """All contracts' closed bars of any interval that open at `open_ms`, by symbol; and without a bar, the
+        contracts that must have one, since they are followed and traded then.
+        """
+        with self._snapshot(f"bars of {interval} that open at {open_ms}") as connection:
+            return at_time.find(connection, interval, open_ms)
 
     def newest(self, wanted: Sequence[tuple[ContractRecord, Interval, int | None]]) -> list[Newest]:
         """The newest bars of many series of stored intervals, at one moment: those closed ones that open after a time

@@ -31,6 +31,13 @@ class StoredBar(NamedTuple):
     verified: bool
 
 
+class BarAt(NamedTuple):
+    """A contract's closed bar of some time; None where it is still to come."""
+
+    record: ContractRecord
+    bar: StoredBar | None
+
+
 class Seed(NamedTuple):
     """Closed bars that tile from the week's start to some minute, ascending, and what is missing between them."""
 

@@ -5,8 +5,9 @@ service and a separate web process share all of it.
 """
 
 from web.app import make_app
+from web.hold import ClosedHold
 from web.push import PushServer
 from web.server import WebServer
 from web.sources import Sources
 
-__all__ = ["PushServer", "Sources", "WebServer", "make_app"]
+__all__ = ["ClosedHold", "PushServer", "Sources", "WebServer", "make_app"]

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bars import INTERVALS, ContractKey, Interval, to_text, volume_text
+from bars import INTERVALS, ContractKey
 from storage import ContractRecord, SeriesSummary, StoredBar
 from web.answers import Answer, Handler, Query, Refusal, json_answer, parameters, saying_what_is_missing
+from web.closed import closed_page
 from web.exchange_info import newest_contracts
 from web.gaps import gap_page
+from web.kline import kline_of
 from web.pages import Held, held_in_bars, within_time
 from web.remembered import Remembered
 from web.sources import Sources
@@ -27,6 +29,7 @@ def native_routes(sources: Sources, through: ReadThrough) -> list[tuple[str, Han
     routes: dict[str, Handler] = {
         "/api/klines": pages.klines,
         "/api/symbols": pages.symbols,
+        "/api/closed": closed_page(sources),
         "/api/gaps": gap_page(sources),
         "/api/status": pages.status,
         "/healthz": pages.health,
@@ -58,7 +61,7 @@ class _NativePages:
         body = {
             "symbol": record.contract.symbol,
             "interval": request.interval.name,
-            "klines": [_kline(bar, request.interval) for bar in bars],
+            "klines": [kline_of(bar, request.interval) for bar in bars],
         }
         return saying_what_is_missing(json_answer(body), reason)
 
@@ -103,27 +106,6 @@ def _symbol(record: ContractRecord, series: list[SeriesSummary]) -> dict[str, An
             }
             for summary in series
         },
-    }
-
-
-def _kline(stored: StoredBar, interval: Interval) -> dict[str, Any]:
-    bar = stored.bar
-    price, volume, quote = bar.scale
-    return {
-        "open_time": bar.open_ms,
-        "close_time": interval.close_ms(bar.open_ms),
-        "open": to_text(bar.open, price),
-        "high": to_text(bar.high, price),
-        "low": to_text(bar.low, price),
-        "close": to_text(bar.close, price),
-        "volume": volume_text(bar.volume, volume),
-        "quote_volume": volume_text(bar.quote_volume, quote),
-        "trades": bar.trades,
-        "taker_buy_volume": volume_text(bar.taker_buy_volume, volume),
-        "taker_buy_quote_volume": volume_text(bar.taker_buy_quote_volume, quote),
-        "closed": stored.closed,
-        "origin": stored.origin.name.lower(),
-        "verified": stored.verified,
     }
 
 

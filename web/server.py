@@ -17,6 +17,7 @@ import uvicorn
 from a2wsgi import WSGIMiddleware
 from h11 import LocalProtocolError
 
+from web.hold import ClosedHold
 from web.push import PushServer
 from web.sockets import MESSAGE_BYTES_MAX, ClientSocket
 
@@ -40,17 +41,21 @@ class WebServer:
         host: the address or name to listen on.
         port: the port; 0 takes a free one, see `port`.
         push: serves WebSocket connections on the same port; without, they are refused.
+        hold: lets requests wait that want to.
 
     Raises:
         OSError: the port is taken, or the host is none of this machine's.
     """
 
-    def __init__(self, app: WsgiApp, host: str, port: int, push: PushServer | None = None) -> None:
+    def __init__(
+        self, app: WsgiApp, host: str, port: int, push: PushServer | None = None, hold: ClosedHold | None = None
+    ) -> None:
         self._socket = _listening_socket(host, port)
         self.host = host
         self.port: int = self._socket.getsockname()[1]
         self._wsgi = WSGIMiddleware(app, workers=WORKERS)
         self._push = push
+        self._hold = hold
         config = uvicorn.Config(
             self._answer,
             interface="asgi3",
@@ -68,7 +73,7 @@ class WebServer:
             timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=STOP_PATIENCE_S,
         )
-        self._server = _AnnouncingServer(config)
+        self._server = _AnnouncingServer(config, self._let_go)
         self._thread = threading.Thread(target=self._run, name=f"web-{self.port}", daemon=True)
 
     def start(self) -> None:
@@ -98,22 +103,34 @@ class WebServer:
     async def _answer(self, scope: Any, receive: Any, send: Any) -> None:
         """HTTP goes to the application, WebSocket to the push server."""
         if scope["type"] == "http":
-            with suppress(LocalProtocolError):  # the client broke off in junk: there is nobody to answer
-                await self._wsgi(scope, receive, send)
+            if self._hold is not None:
+                receive = await self._hold(scope, receive)
+            if receive is not None:
+                with suppress(LocalProtocolError):  # the client broke off in junk: there is nobody to answer
+                    await self._wsgi(scope, receive, send)
         elif self._push is not None:
             await self._push(scope, receive, send)
         else:
             await send({"type": "websocket.close", "code": 1000})
 
+    def _let_go(self) -> None:
+        """Requests that wait are answered now: the server is about to stop."""
+        if self._hold is not None:
+            self._hold.release()
+
     async def _serve(self) -> None:
         asyncio.get_running_loop().set_exception_handler(_log_connection_fault)
         if self._push is not None:
             self._push.begin()
+        if self._hold is not None:
+            self._hold.begin()
         try:
             await self._server.serve([self._socket])
         finally:
             if self._push is not None:
                 self._push.end()
+            if self._hold is not None:
+                await self._hold.end()
         for connection in list(self._server.server_state.connections):
             connection.transport.abort()  # a client that does not read what it asked for
         # Worker threads hand their answers to this loop, so that it must outlive them.
@@ -121,15 +138,20 @@ class WebServer:
 
 
 class _AnnouncingServer(uvicorn.Server):
-    """Tells when it has started; uvicorn itself only sets a flag."""
+    """Tells when it has started, and when it is about to stop; uvicorn itself only sets flags."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, before_stop: Callable[[], object]) -> None:
         super().__init__(config)
         self.ready = threading.Event()
+        self._before_stop = before_stop
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.ready.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._before_stop()
+        await super().shutdown(sockets)
 
 
 def _listening_socket(host: str, port: int) -> socket.socket:

@@ -1,0 +1,80 @@
+"""`/api/closed`: all symbols' closed bar of one open time in one answer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from bars import INTERVALS, Interval
+from bars.interval import TIME_MAX_MS
+from web.answers import Answer, Handler, Query, Refusal, json_answer, parameters
+from web.kline import kline_of
+from web.sources import Sources
+
+WAIT_MAX_S = 300.0
+_SECONDS = re.compile(r"\d{1,9}(\.\d{1,9})?", re.ASCII)
+
+
+class ClosedRequest(NamedTuple):
+    """Which bars, and how long to wait for the last of them, in seconds."""
+
+    interval: Interval
+    open_ms: int
+    wait_s: float
+
+
+def closed_page(sources: Sources) -> Handler:
+    """The handler of `/api/closed?interval=&open_time=&wait=`. It answers at once: `web.hold` waits before."""
+
+    def handle(query: Query) -> Answer:
+        request = parse_closed_request(query)
+        found = sources.reader.closed_at(request.interval, request.open_ms)
+        late = [one.record.contract.symbol for one in found if one.bar is None]
+        klines = [
+            {"symbol": one.record.contract.symbol, **kline_of(one.bar, request.interval)} for one in found if one.bar
+        ]
+        body = {
+            "interval": request.interval.name,
+            "open_time": request.open_ms,
+            "complete": not late,
+            "klines": klines,
+            "late": late,
+        }
+        return json_answer(body)
+
+    return handle
+
+
+def parse_closed_request(query: Query) -> ClosedRequest:
+    """Read the parameters.
+
+    Raises:
+        Refusal: naming the parameter, what was expected and what was got.
+    """
+    asked = parameters(query, lambda name: _invalid(name, "once", "several times"))
+    for name in ("interval", "open_time"):
+        if not asked.get(name):
+            raise Refusal("missing_parameter", f"{name}: expected a value, got none.")
+    interval = INTERVALS.get(asked["interval"])
+    if interval is None:
+        raise _invalid("interval", f"one of {' '.join(INTERVALS)}", asked["interval"])
+    return ClosedRequest(interval, _open_ms(asked["open_time"], interval), _wait_s(asked))
+
+
+def _open_ms(text: str, interval: Interval) -> int:
+    is_number = text.isascii() and text.isdecimal() and len(text) <= len(str(TIME_MAX_MS))
+    if not is_number or interval.floor(int(text)) != int(text):
+        raise _invalid("open_time", f"the start of a bucket of {interval} in milliseconds", text)
+    return int(text)
+
+
+def _wait_s(asked: Mapping[str, str]) -> float:
+    text = asked.get("wait", "0")
+    if not _SECONDS.fullmatch(text):
+        raise _invalid("wait", f"a number of seconds, of which at most {WAIT_MAX_S:.0f} count", text)
+    return min(float(text), WAIT_MAX_S)
+
+
+def _invalid(name: str, expected: str, got: str) -> Refusal:
+    return Refusal("invalid_parameter", f"{name}: expected {expected}, got {got[:40]!r}.")
