@@ -79,7 +79,7 @@ def test_the_first_minute_that_was_not_compared_is_known_at_any_time(db: Stored)
     assert first_unverified(db) == 100
     db.put(minutes(100, 105), verified=True)
     assert first_unverified(db) == 105
-    db.put([a_bar(at(20))._replace(trades=9)], origin=Origin.STREAM)
+    db.put([a_bar(at(20))._replace(trades=9)])
     assert first_unverified(db) == 20
     assert db.reader.unverified_opens_ms(db.record, Span(at(0), at(200)), 3) == [at(20), at(105), at(106)]
     assert db.reader.compared_count() == (64, 70)
