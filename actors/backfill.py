@@ -44,8 +44,8 @@ from bars.coverage import absences
 from bars.gaps import missing, pages, subtract
 from bars.history import Depth, history_text
 from bars.interval import HOUR_MS
-from exchange import Backoff, ExchangeError, InvalidAnswer, Refused, WeightBudget
 from bars.ledger import ASKED_MAX, Reason
+from exchange import Backoff, ExchangeError, InvalidAnswer, Refused, WeightBudget
 from storage import Change, ClosedBars, ContractsSeen, GapNoted, GapsAsked, Origin, Reader
 from wire.requests import CATCH_UP_BARS, PAGE_BARS
 

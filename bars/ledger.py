@@ -119,6 +119,11 @@ def kept_within(known: Iterable[Noted], holes: Sequence[Span]) -> list[Noted]:
     return [part for part in parts if not part.span.is_empty]
 
 
+def without(noted: Noted, spans: Sequence[Span]) -> list[Noted]:
+    """What is left of it without these spans, which ascend."""
+    return [_cut(noted, part) for part in subtract([noted.span], spans)]
+
+
 def _overlaid(known: Iterable[Noted], span: Span, fresh: Noted, changed: Callable[[Noted], Noted]) -> list[Noted]:
     """`known` without overlaps: inside `span` it is `changed`, and `fresh` where nothing was known."""
     known = list(known)

@@ -6,8 +6,9 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from types import MappingProxyType
 
-from bars import STORED, Interval, Span
-from bars.ledger import Facts, Noted, Reason, asked_again, decide, kept_within, noted_again
+from bars import MINUTE, STORED, Interval, Span
+from bars.gaps import subtract
+from bars.ledger import Facts, Noted, Reason, asked_again, decide, kept_within, noted_again, without
 from storage import bar_sql, holes
 
 EVERY_CONTRACT = 0
@@ -32,6 +33,22 @@ def note(
     """Somebody knows why this span is a hole."""
     known = of_series(connection, contract_id, interval)
     _replace(connection, contract_id, interval, noted_again(known, span, reason, at_ms))
+
+
+def note_pauses(
+    connection: sqlite3.Connection, known: Sequence[Noted], pauses: Sequence[Span], wrong: Sequence[Span], at_ms: int
+) -> None:
+    """Remember the pauses of the exchange that are new, and forget parts that were none.
+
+    Args:
+        known: all that is remembered as so for all contracts.
+    """
+    noted = [part for one in known for part in (without(one, wrong) if one.reason is Reason.PAUSE else [one])]
+    held = sorted(one.span for one in noted if one.reason is Reason.PAUSE)
+    for span in subtract(pauses, held):
+        noted = noted_again(noted, span, Reason.PAUSE, at_ms)
+    if noted != list(known):
+        _replace(connection, EVERY_CONTRACT, MINUTE, noted)
 
 
 def of_series(connection: sqlite3.Connection, contract_id: int, interval: Interval) -> list[Noted]:

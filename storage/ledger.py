@@ -93,8 +93,8 @@ class _OfContract:
         if not _is_whole(summary, interval, Span(max(start_ms, interval.floor(self.listing_ms)), stop_ms)):
             wanted_ms = start_ms if depth is None else depth.start_ms(self.now_ms, interval)
             yield from self._holes(interval, Span(start_ms, stop_ms), wanted_ms)
-        if interval is MINUTE and summary is not None:
-            yield from self._pauses(Span(summary.first_ms, summary.last_ms + MINUTE_MS))
+        if summary is not None:
+            yield from self._pauses(interval, summary)
         if delivered_ms < end_ms:
             facts = Facts(after_delivery=True, of_another_contract=self.has_newer)
             yield self._gap(interval, Span(delivered_ms, end_ms), facts, self.record.contract.delivery_ms)
@@ -116,11 +116,17 @@ class _OfContract:
             if not wanted.is_empty:
                 yield from self._cut(interval, wanted, exchange_has_none=False)
 
-    def _pauses(self, held: Span) -> Iterator[Gap]:
+    def _pauses(self, interval: Interval, summary: series.Series) -> Iterator[Gap]:
+        """Whole buckets of the pauses whose bars are there, empty ones."""
+        held = Span(summary.first_ms, interval.next_open(summary.last_ms))
         for noted in self.market:
-            part = noted.span.intersect(held)
-            if noted.reason is Reason.PAUSE and not part.is_empty:
-                yield self._gap(MINUTE, part, Facts(is_pause=True), noted.since_ms)
+            inside = noted.span.intersect(held)
+            whole = Span(interval.ceil(inside.start_ms), interval.floor(inside.stop_ms))
+            if noted.reason is not Reason.PAUSE or whole.is_empty:
+                continue
+            lacking = holes.missing_within(self.connection, self.record.id, interval, whole, summary)
+            for part in subtract([whole], lacking):
+                yield self._gap(interval, part, Facts(is_pause=True), noted.since_ms)
 
     def _cut(self, interval: Interval, span: Span, *, exchange_has_none: bool) -> Iterator[Gap]:
         """A hole in parts of which the same is known each."""

@@ -1,4 +1,4 @@
-"""Minutes that the exchange does not show: asked for a bounded number of times, remembered, and taken when they come."""
+"""Minutes that the exchange does not show: asked for only so often, remembered, and taken when they come."""
 
 from __future__ import annotations
 
