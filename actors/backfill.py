@@ -40,8 +40,8 @@ from actors.reads import Reads
 from actors.seeds import Seeds
 from actors.spending import Spending
 from bars import COMPARED_AFTER_MS, MINUTE, MINUTE_MS, Bar, Contract, ContractKey, Interval, Patience, Span
-from bars.coverage import absences
-from bars.gaps import missing, pages, subtract
+from bars.coverage import absences, lacking
+from bars.gaps import pages
 from bars.history import Depth, history_text
 from bars.interval import HOUR_MS
 from bars.ledger import ASKED_MAX, Reason
@@ -250,9 +250,9 @@ class Backfill(Actor):
         changes.append(ClosedBars(key, job.interval, final, Origin.REST, verified=True, absent=absent))
         if len(final) < len(closed):  # the reconciler looks at these again
             changes.append(ClosedBars(key, job.interval, closed[len(final) :], Origin.REST))
-        lacking = _lacking(job, closed, absent)
-        if lacking and job.priority is not Priority.READ and job.span.stop_ms <= observed_ms - LOOK_AGAIN_MS:
-            changes.append(GapsAsked(key, job.interval, lacking, observed_ms))
+        left = lacking(job.span, closed, job.interval, absent)
+        if left and job.priority is not Priority.READ and job.span.stop_ms <= observed_ms - LOOK_AGAIN_MS:
+            changes.append(GapsAsked(key, job.interval, left, observed_ms))
         at_once = self._reads.is_waited_for(job)
         self._storing.add(job)
         self._writer.tell(Store(changes, acknowledge=self.me, ticket=job, at_once=at_once))
@@ -363,8 +363,3 @@ class Backfill(Actor):
 def _is_final(minute: Bar, observed_ms: int) -> bool:
     """Whether a minute is so old that what REST says of it now counts as compared."""
     return minute.open_ms + MINUTE_MS + COMPARED_AFTER_MS <= observed_ms
-
-
-def _lacking(job: PageJob, bars: list[Bar], absent: list[Span]) -> list[Span]:
-    """What was asked for, did not come, and is not known not to exist either."""
-    return list(subtract(missing((bar.open_ms for bar in bars), job.span, job.interval), absent))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 from bars import MINUTE, STORED, Interval, Span
@@ -62,6 +62,26 @@ def of_series(connection: sqlite3.Connection, contract_id: int, interval: Interv
         Noted(Span(start_ms, stop_ms), None if reason is None else Reason(reason), *rest)
         for start_ms, stop_ms, reason, *rest in rows
     ]
+
+
+def every(connection: sqlite3.Connection) -> Mapping[tuple[int, int], Sequence[Noted]]:
+    """All that is remembered, by contract and length of the interval in minutes; ascending."""
+    found: dict[tuple[int, int], list[Noted]] = {}
+    for contract_id, length, start_ms, stop_ms, reason, *rest in connection.execute(
+        """SELECT contract_id, interval, start_ms, stop_ms, reason, since_ms, asked, asked_ms FROM gap
+            ORDER BY contract_id, interval, start_ms"""
+    ):
+        noted = Noted(Span(start_ms, stop_ms), None if reason is None else Reason(reason), *rest)
+        found.setdefault((contract_id, length), []).append(noted)
+    return found
+
+
+def forget_before(connection: sqlite3.Connection, contract_id: int, interval: Interval, time_ms: int) -> None:
+    """Forget the holes of a series that end before a time."""
+    connection.execute(
+        "DELETE FROM gap WHERE contract_id = ? AND interval = ? AND stop_ms <= ?",
+        (contract_id, bar_sql.minutes(interval), time_ms),
+    )
 
 
 def resting(connection: sqlite3.Connection, contract_id: int, interval: Interval, now_ms: int) -> list[Span]:
