@@ -40,12 +40,13 @@ from actors.reads import Reads
 from actors.seeds import Seeds
 from actors.spending import Spending
 from bars import COMPARED_AFTER_MS, MINUTE, MINUTE_MS, Bar, Contract, ContractKey, Interval, Patience, Span
-from bars.coverage import absences
-from bars.gaps import missing, pages, subtract
+from bars.coverage import absences, lacking
+from bars.gaps import pages
 from bars.history import Depth, history_text
 from bars.interval import HOUR_MS
+from bars.ledger import ASKED_MAX, Reason
 from exchange import Backoff, ExchangeError, InvalidAnswer, Refused, WeightBudget
-from storage import Change, ClosedBars, ContractsSeen, GapsAsked, Origin, Reader
+from storage import Change, ClosedBars, ContractsSeen, GapNoted, GapsAsked, Origin, Reader
 from wire.requests import CATCH_UP_BARS, PAGE_BARS
 
 logger = logging.getLogger(__name__)
@@ -124,9 +125,8 @@ class Backfill(Actor):
                 self._want_span(message)
             case ResumeWanted(key, reply_to):
                 reply_to.tell(Resume(self._resume_ms(key)))
-            case FillHole(contract, span):
-                for page in pages(span, MINUTE, PAGE_BARS):
-                    self._queue.push(PageJob(contract, MINUTE, page, contract.scale, Priority.SEED))
+            case FillHole():
+                self._fill_hole(message)
             case RowsWanted(contract, span, reply_to):
                 self._queue.push(PageJob(contract, MINUTE, span, contract.scale, Priority.VERIFY, reply_to))
             case KeepHistory(contract):
@@ -153,6 +153,18 @@ class Backfill(Actor):
         start_ms = min(span.start_ms, max(MINUTE.ceil(contract.onboard_ms), stop_ms - CATCH_UP_BARS * MINUTE_MS))
         asked = Span(start_ms, stop_ms)
         self._queue.push(PageJob(contract, MINUTE, asked, contract.scale, Priority.LIVE_GAP, wanted.reply_to))
+
+    def _fill_hole(self, left: FillHole) -> None:
+        """Ask once more, unless that was done often enough: then the ledger remembers it, and history looks again."""
+        contract, span = left.contract, left.span
+        if left.asked < ASKED_MAX:
+            for page in pages(span, MINUTE, PAGE_BARS):
+                self._queue.push(PageJob(contract, MINUTE, page, contract.scale, Priority.SEED))
+            return
+        observed_ms = self._spending.observed_ms or 0
+        noted = GapNoted(contract.key, MINUTE, span, Reason.UNFILLABLE, observed_ms)
+        asked = GapsAsked(contract.key, MINUTE, [span], observed_ms)
+        self._writer.tell(Store([ContractsSeen([contract]), noted, asked]))
 
     def _want_span(self, wanted: SpanWanted) -> None:
         record = self._reader.get(wanted.key)
@@ -238,9 +250,9 @@ class Backfill(Actor):
         changes.append(ClosedBars(key, job.interval, final, Origin.REST, verified=True, absent=absent))
         if len(final) < len(closed):  # the reconciler looks at these again
             changes.append(ClosedBars(key, job.interval, closed[len(final) :], Origin.REST))
-        lacking = _lacking(job, closed, absent)
-        if lacking and job.priority is not Priority.READ and job.span.stop_ms <= observed_ms - LOOK_AGAIN_MS:
-            changes.append(GapsAsked(key, job.interval, lacking, observed_ms))
+        left = lacking(job.span, closed, job.interval, absent)
+        if left and job.priority is not Priority.READ and job.span.stop_ms <= observed_ms - LOOK_AGAIN_MS:
+            changes.append(GapsAsked(key, job.interval, left, observed_ms))
         at_once = self._reads.is_waited_for(job)
         self._storing.add(job)
         self._writer.tell(Store(changes, acknowledge=self.me, ticket=job, at_once=at_once))
@@ -279,6 +291,8 @@ class Backfill(Actor):
             self._info_failed(job, error)
         elif job.priority is Priority.LIVE_GAP:
             self._live_gaps.discard(job.contract.key)  # the stream asks again by itself
+            if isinstance(error, Refused) and job.reply_to is not None:  # that is an answer, and of no minutes
+                job.reply_to.tell(MinutesFetched([], job.span))
         elif job.priority is Priority.VERIFY and job.reply_to is not None:
             job.reply_to.tell(RowsFailed(job.contract.key, isinstance(error, Refused)))  # it asks again by itself
         elif isinstance(error, Refused) or job.attempts >= ATTEMPTS_MAX:
@@ -349,8 +363,3 @@ class Backfill(Actor):
 def _is_final(minute: Bar, observed_ms: int) -> bool:
     """Whether a minute is so old that what REST says of it now counts as compared."""
     return minute.open_ms + MINUTE_MS + COMPARED_AFTER_MS <= observed_ms
-
-
-def _lacking(job: PageJob, bars: list[Bar], absent: list[Span]) -> list[Span]:
-    """What was asked for, did not come, and is not known not to exist either."""
-    return list(subtract(missing((bar.open_ms for bar in bars), job.span, job.interval), absent))

@@ -21,17 +21,19 @@ from typing import NamedTuple
 from actors.asking import Asking, Question
 from actors.bulk_lanes import DOWNLOADS, ArchiveLane, Interrupted, Landed, RestLane, pausing
 from actors.bulk_larger import made_larger
+from actors.bulk_ledger import archive_hole, asked_in_vain, left_over, pauses
 from actors.bulk_report import Meter, Outcome, Progress, plan_lines
 from actors.bulk_scope import chosen, listings
 from actors.bulk_series import Missing, Series, Wanted
 from actors.settings import Settings
-from bars import MINUTE_MS, STORED, Bar, BarError, Contract, Interval, Scale, Span
+from bars import FIVE_MINUTES, MINUTE, MINUTE_MS, STORED, Bar, BarError, Contract, Interval, Scale, Span
 from bars.contract import NOT_YET_TRADING
 from bars.coverage import absences
-from exchange import ArchiveClient, Download, ExchangeError, Reply, RestClient, proxy_for
+from exchange import ArchiveClient, Download, ExchangeError, Refused, Reply, RestClient, proxy_for
 from storage import (
     ArchivedBars,
     BarStore,
+    Change,
     ClosedBars,
     CommitReport,
     ContractOverflow,
@@ -150,6 +152,7 @@ class Bulk:
                 for completed in made_larger(series, self._reader, self._store):
                     self._added[completed, "aggregated"] += 1
                     self._look_up()
+                self._keep_ledger(series)
             except Interrupted:
                 logger.info("stopping; what was fetched is stored")
             interrupted = self._is_stopped()
@@ -292,7 +295,7 @@ class Bulk:
                 else:
                     self._take_page(series, ticket.span, value)
             except ContractOverflow as error:
-                span = ticket.span if isinstance(ticket, _PageJob) else Span(*_bounds(ticket.period))
+                span = ticket.span if isinstance(ticket, _PageJob) else _span(ticket.period)
                 series.problems.append((span, str(error)))
             series.pending -= 1
             if not series.pending:
@@ -300,20 +303,19 @@ class Bulk:
 
     def _take_file(self, series: Series, period: Period, value: Download | ExchangeError | None) -> None:
         self._meter.add(files=1)
-        whole = Span(*_bounds(period))
         if isinstance(value, ExchangeError):
-            self._problem(series, whole, f"archive: {value}")
+            self._bad_file(series, period, str(value))
             return
         if value is None:
             if period.stop_ms + DAILY_AFTER_MS < self._now_ms and period in series.published.sizes:
-                self._problem(series, whole, f"archive: {period.text} is listed, but not there")
+                self._bad_file(series, period, f"{period.text} is listed, but not there")
             return
         if not value.text:
             return  # as it was when it was loaded
         try:
             table = read_csv(value.text, series.interval, series.contract.scale).within(series.span)
         except BarError as error:
-            self._problem(series, whole, f"archive: {series.interval} {period.text}: {error}")
+            self._bad_file(series, period, f"{series.interval} {period.text}: {error}")
             return
         file = LoadedFile(period.text, value.sha256) if series.covers(period) else None
         report = self._store.commit([ArchivedBars(series.contract.key, series.interval, table, file)])
@@ -323,6 +325,12 @@ class Bulk:
         self._meter.add(size_bytes=value.size_bytes)
         self._count(series.interval, "archive", report)
 
+    def _bad_file(self, series: Series, period: Period, text: str) -> None:
+        """The span goes to REST, if that may be asked, and to the ledger."""
+        span = _span(period)
+        self._problem(series, span, f"archive: {text}")
+        self._commit(archive_hole(series, span, self._reader, self._now_ms))
+
     def _problem(self, series: Series, span: Span, text: str) -> None:
         logger.warning("%s: %s", series.contract.symbol, text)
         series.problems.append((span, text))
@@ -331,11 +339,28 @@ class Bulk:
         self._meter.add(pages=1)
         if isinstance(value, ExchangeError):
             self._problem(series, span, f"REST: {value}")
+            if isinstance(value, Refused):
+                self._commit(asked_in_vain(series, span, [], [], self._now_ms))
             return
         contract, interval = series.contract, series.interval
         absent = absences(span, value, interval, contract.onboard_ms, self._now_ms)
         change = ClosedBars(contract.key, interval, value, Origin.REST, verified=True, completes=False, absent=absent)
-        self._count(interval, "rest", self._store.commit([change]))
+        vain = asked_in_vain(series, span, value, absent, self._now_ms)
+        self._count(interval, "rest", self._store.commit([change, *vain]))
+
+    def _keep_ledger(self, series: Sequence[Series]) -> None:
+        self._meter.stage = "keeping the ledger"
+        self._commit(list(left_over(series, self._reader, self._now_ms)))
+        telling = [one.span for one in series if one.interval in (MINUTE, FIVE_MINUTES)]
+        if telling:
+            span = Span(min(one.start_ms for one in telling), max(one.stop_ms for one in telling))
+            for seen in pauses(self._reader, span, self._now_ms):
+                self._commit([seen])
+                self._look_up()
+
+    def _commit(self, changes: Sequence[Change]) -> None:
+        if changes:
+            self._store.commit(changes)
 
     def _count(self, interval: Interval, way: str, report: CommitReport) -> None:
         self._added[interval, way] += report.inserted
@@ -345,8 +370,8 @@ class Bulk:
         return self._meter.progress(time.monotonic())
 
 
-def _bounds(period: Period) -> tuple[int, int]:
-    return period.start_ms, period.stop_ms
+def _span(period: Period) -> Span:
+    return Span(period.start_ms, period.stop_ms)
 
 
 def _download(job: _FileJob, client: ArchiveClient) -> Download | None:

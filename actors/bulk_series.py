@@ -113,10 +113,22 @@ class Series:
             return "; ".join(dict.fromkeys(problems)), False
         if self.source is not Source.ARCHIVE:
             return "the exchange has not returned them", False
-        if self.first_loaded_ms is not None and hole.stop_ms <= self.first_loaded_ms:
-            first = Period.of(MONTH, self.contract.onboard_ms)
-            if hole.start_ms >= self.interval.floor(first.start_ms) and self.first_loaded_ms < first.stop_ms:
-                return "before the first bar that the archive has, in the month of the launch", True
-        if hole.stop_ms == self.span.stop_ms:
+        if self._is_before_first(hole):
+            return "before the first bar that the archive has, in the month of the launch", True
+        if self._is_tail(hole):
             return "not yet published by the archive", self.is_open_ended
         return "not in the archive's files", False
+
+    def is_archive_hole(self, hole: Span) -> bool:
+        """Whether the archive alone was asked for what is missing, and has it neither now nor soon."""
+        return self.source is Source.ARCHIVE and not self._is_before_first(hole) and not self._is_tail(hole)
+
+    def _is_before_first(self, hole: Span) -> bool:
+        """Whether nothing of the first month is before it."""
+        if self.first_loaded_ms is None or hole.stop_ms > self.first_loaded_ms:
+            return False
+        first = Period.of(MONTH, self.contract.onboard_ms)
+        return hole.start_ms >= self.interval.floor(first.start_ms) and self.first_loaded_ms < first.stop_ms
+
+    def _is_tail(self, hole: Span) -> bool:
+        return hole.stop_ms == self.span.stop_ms

@@ -336,10 +336,11 @@ class KeepHistory:
 
 @dataclass(frozen=True, slots=True)
 class FillHole:
-    """A stream has gone on without these minutes."""
+    """A stream has gone on without these minutes, which `asked` answers of REST did not have."""
 
     contract: Contract
     span: Span
+    asked: int = 0
 
 
 @dataclass(frozen=True, slots=True)

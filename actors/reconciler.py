@@ -34,6 +34,7 @@ from storage import (
     GapNoted,
     GapsSwept,
     Origin,
+    PausesSeen,
     Reader,
     UnverifiedMinutes,
 )
@@ -222,11 +223,11 @@ class Reconciler(Actor):
         last_ms, self._last_life_ms = self._last_life_ms, None
         if last_ms is not None and self._observed_ms - last_ms > DOWNTIME_MS:
             span = Span(MINUTE.floor(last_ms), MINUTE.ceil(self._observed_ms))
-            self._note(span, Reason.DOWNTIME)
+            self._writer.tell(Store([GapNoted(None, MINUTE, span, Reason.DOWNTIME, self._observed_ms)]))
 
     def _look_for_pauses(self) -> None:
-        """Look at minutes that were not looked at yet, the newest first: those that came, and older ones filled in."""
-        stored = self._reader.minutes_span()
+        """Look at times that were not looked at yet, the newest first: those that came, and older ones filled in."""
+        stored = self._reader.pauses_span()
         settled_ms = MINUTE.floor(self._observed_ms - COMPARED_AFTER_MS)
         open_spans = list(subtract([Span(stored.start_ms, min(stored.stop_ms, settled_ms))], self._looked))
         if not open_spans or open_spans[-1].is_empty:
@@ -234,12 +235,8 @@ class Reconciler(Actor):
         newest = open_spans[-1]
         span = Span(max(newest.start_ms, newest.stop_ms - PAUSES_AT_ONCE_MS), newest.stop_ms)
         around = Span(span.start_ms - HOUR_MS, span.stop_ms)  # a pause may have begun in what was looked at before
-        for pause in self._reader.pauses(around):
-            self._note(pause, Reason.PAUSE)
+        self._writer.tell(Store([PausesSeen(around, self._reader.pauses(around), self._observed_ms)]))
         self._looked = merge([*self._looked, span])
-
-    def _note(self, span: Span, reason: Reason) -> None:
-        self._writer.tell(Store([GapNoted(None, MINUTE, span, reason, self._observed_ms)]))
 
     def _sweep(self) -> None:
         """Now and then: forget what was filled, and look again for pauses where history has come in since."""

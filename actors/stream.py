@@ -171,10 +171,10 @@ class SymbolStream(Actor):
             self._announce_start()
         if span is not None:
             self._backfill.tell(MinutesWanted(self._contract, span, self.me))
-        hole, events = sequence.give_up(now_ms)
-        if hole is not None:
-            self._backfill.tell(FillHole(self._contract, hole))
-        self._pass_on(events)
+        given_up = sequence.give_up(now_ms)
+        if given_up is not None:
+            self._backfill.tell(FillHole(self._contract, given_up.hole, given_up.asked))
+            self._pass_on(given_up.events)
         self._tell_state(now_ms)
 
     def _announce_start(self, first_ms: int | None = None) -> None:

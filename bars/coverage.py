@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bars.bar import Bar
-from bars.gaps import Span, missing
+from bars.gaps import Span, missing, subtract
 from bars.interval import DAY_MS, Interval
 
 LATE_ROWS_MS = DAY_MS
@@ -33,3 +33,8 @@ def absences(asked: Span, bars: Sequence[Bar], interval: Interval, onboard_ms: i
     if holes and holes[-1].stop_ms == asked.stop_ms and asked.stop_ms > now_ms - LATE_ROWS_MS:
         holes.pop()
     return holes
+
+
+def lacking(asked: Span, bars: Sequence[Bar], interval: Interval, absent: Sequence[Span]) -> list[Span]:
+    """What was asked for, did not come, and is not known not to exist either (`absent`); all ascend."""
+    return list(subtract(missing((bar.open_ms for bar in bars), asked, interval), absent))

@@ -33,7 +33,7 @@ class State(str, enum.Enum):
 
     FILLING = "being filled"
     UNFILLABLE = "unfillable"
-    """Asked for in vain so often that it is not asked for again by itself."""
+    """Asked for in vain so often that the exchange is taken not to have it; what comes all the same is stored."""
     EXPLAINED = "explained"
     """There is nothing to fill."""
 
@@ -71,9 +71,10 @@ def decide(facts: Facts) -> tuple[Reason, State]:
         return (Reason.NOT_LISTED if facts.before_listing else Reason.DELISTED), State.EXPLAINED
     if facts.is_pause:
         return Reason.PAUSE, State.EXPLAINED
+    is_unfillable = facts.noted is Reason.UNFILLABLE
     if facts.exchange_has_none:
-        return facts.noted or Reason.NO_TRADES, State.EXPLAINED
-    if facts.asked >= ASKED_MAX:
+        return Reason.NO_TRADES if is_unfillable else facts.noted or Reason.NO_TRADES, State.EXPLAINED
+    if is_unfillable or facts.asked >= ASKED_MAX:
         return facts.noted or Reason.UNFILLABLE, State.UNFILLABLE
     if facts.noted is not None:
         return facts.noted, State.FILLING
@@ -116,6 +117,11 @@ def kept_within(known: Iterable[Noted], holes: Sequence[Span]) -> list[Noted]:
     """What of it still is a hole. Both ascend."""
     parts = (_cut(one, one.span.intersect(hole)) for one in known for hole in holes)
     return [part for part in parts if not part.span.is_empty]
+
+
+def without(noted: Noted, spans: Sequence[Span]) -> list[Noted]:
+    """What is left of it without these spans, which ascend."""
+    return [_cut(noted, part) for part in subtract([noted.span], spans)]
 
 
 def _overlaid(known: Iterable[Noted], span: Span, fresh: Noted, changed: Callable[[Noted], Noted]) -> list[Noted]:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from bars.bar import Bar, are_equal
 from bars.contract import NO_DELIVERY_MS
-from bars.gaps import Span
+from bars.gaps import Span, merge, subtract
 from bars.interval import MINUTE, MINUTE_MS, SECOND_MS
 
 RECENT_MINUTES = 120
@@ -33,6 +33,10 @@ class Patience:
     ask_after_ms: int = 10 * SECOND_MS
     settle_ms: int = 10 * SECOND_MS
     ask_again_ms: int = 15 * SECOND_MS
+    """After each answer without the minutes twice as long, up to `ask_again_ms_max`."""
+    ask_again_ms_max: int = 240 * SECOND_MS
+    askings_max: int = 8
+    """So many answers without a minute, and it is left behind: within 16 minutes, if nothing else comes."""
     hold_ms: int = 600 * SECOND_MS
     """So long after the missing minutes were first asked for, those behind them are passed on without them."""
 
@@ -51,13 +55,22 @@ class Partial(NamedTuple):
 
 
 class Revised(NamedTuple):
-    """A minute that was passed on before turned out to be different."""
+    """A minute that was passed on before turned out to be different, or one that was left behind came after all."""
 
     bar: Bar
     by_rest: bool
 
 
 Event = Closed | Partial | Revised
+
+
+class GivenUp(NamedTuple):
+    """Minutes that did not come, and what is passed on without them."""
+
+    hole: Span
+    asked: int
+    """How many answers of REST were without them; 0 where it did not answer."""
+    events: list[Event]
 
 
 class MinuteSequence:
@@ -80,6 +93,9 @@ class MinuteSequence:
         self._newest_event_ms = 0
         self._ask_not_before_ms = 0
         self._asked_first: tuple[int, int] | None = None
+        self._in_vain: list[int] = []
+        """Up to where REST was asked without an answer to `next_ms`, once for each answer."""
+        self._left_behind: list[Span] = []
 
     @property
     def is_finished(self) -> bool:
@@ -95,6 +111,8 @@ class MinuteSequence:
         if bar.open_ms < self.next_ms:
             return self._late(bar, by_rest=False) if closed else []
         if closed:
+            if not self._held:  # the exchange goes on: what it did not have may be there now
+                self._ask_not_before_ms = 0
             self._held[bar.open_ms] = Closed(bar, by_rest=False)
             return self._drained()
         return self._progress(bar, event_ms)
@@ -108,25 +126,28 @@ class MinuteSequence:
         events: list[Event] = []
         if self.next_ms is None:
             self.next_ms = asked.start_ms
+        before_ms = self.next_ms
         for bar in bars:
             if bar.open_ms < self.next_ms:
                 events += self._late(bar, by_rest=True)
-            elif bar.open_ms < self.end_ms:
+            elif bar.open_ms < self.end_ms and not self._holds_better(bar):
                 self._held[bar.open_ms] = Closed(bar, by_rest=True)
         events += self._drained()
-        if not bars:
-            return events
-        last_ms = bars[-1].open_ms
+        last_ms = bars[-1].open_ms if bars else 0
         while asked.start_ms <= self.next_ms < last_ms:
-            self.next_ms = min([last_ms, *self._held])
+            self._leave_behind(min([last_ms, *self._held]))
             events += self._drained()
-        self._ask_not_before_ms = 0
+        if self.next_ms > before_ms:
+            self._ask_not_before_ms = 0
+        elif asked.start_ms <= self.next_ms < asked.stop_ms:
+            self._in_vain.append(asked.stop_ms)
         return events
 
     def wanted(self, now_ms: int) -> Span | None:
         """The minutes to ask REST for, if any are due at `now_ms` of the exchange's clock.
 
-        Asking counts as done: the same minutes are named again only after `ask_again_ms`.
+        Asking counts as done: the same minutes are named again only after `ask_again_ms`, and later and later where
+        answers do not have them.
         """
         if self.next_ms is None:
             self.next_ms = min(MINUTE.floor(now_ms), self.end_ms)
@@ -134,21 +155,48 @@ class MinuteSequence:
         stop_ms = min([due_ms, *self._held]) if self._held else due_ms
         if stop_ms <= self.next_ms or now_ms < self._ask_not_before_ms:
             return None
-        self._ask_not_before_ms = now_ms + self._patience.ask_again_ms
+        self._ask_not_before_ms = now_ms + self._pause_ms()
         if self._asked_first is None or self._asked_first[0] != self.next_ms:
             self._asked_first = self.next_ms, now_ms
         return Span(self.next_ms, stop_ms)
 
-    def give_up(self, now_ms: int) -> tuple[Span | None, list[Event]]:
-        """Pass on what waits behind minutes that did not come for too long; returns the hole left behind."""
-        if not self._held or self._asked_first is None or self.next_ms is None:
-            return None, []
+    def give_up(self, now_ms: int) -> GivenUp | None:
+        """Leave minutes behind that were asked for too often, or that others have waited for too long."""
+        if self.next_ms is None:
+            return None
+        hole = Span(self.next_ms, self._stop_of_vain_ms(now_ms))
+        if hole.is_empty:
+            return None
+        asked = sum(stop_ms >= hole.stop_ms for stop_ms in self._in_vain)
+        self._leave_behind(hole.stop_ms)
+        return GivenUp(hole, asked, self._drained())
+
+    def _holds_better(self, row: Bar) -> bool:
+        held = self._held.get(row.open_ms)
+        return held is not None and _is_worse(row, held.bar)
+
+    def _stop_of_vain_ms(self, now_ms: int) -> int:
+        """Up to where minutes are to be left behind; 0 for nowhere."""
+        held_ms = min(self._held, default=self.end_ms)
+        if len(self._in_vain) >= self._patience.askings_max:
+            return min(held_ms, *self._in_vain[-self._patience.askings_max :])
+        if not self._held or self._asked_first is None:
+            return 0
         asked_for_ms, asked_ms = self._asked_first
-        if asked_for_ms != self.next_ms or now_ms - asked_ms < self._patience.hold_ms:
-            return None, []
-        hole = Span(self.next_ms, min(self._held))
-        self.next_ms = hole.stop_ms
-        return hole, self._drained()
+        return held_ms if asked_for_ms == self.next_ms and now_ms - asked_ms >= self._patience.hold_ms else 0
+
+    def _pause_ms(self) -> int:
+        patience = self._patience
+        doublings = min(len(self._in_vain), patience.askings_max)
+        return min(patience.ask_again_ms << doublings, patience.ask_again_ms_max)
+
+    def _leave_behind(self, stop_ms: int) -> None:
+        assert self.next_ms is not None
+        self._left_behind.append(Span(self.next_ms, stop_ms))
+        horizon_ms = stop_ms - RECENT_MINUTES * MINUTE_MS
+        self._left_behind = [span for span in merge(self._left_behind) if span.stop_ms > horizon_ms]
+        self._in_vain = [asked_ms for asked_ms in self._in_vain if asked_ms > stop_ms]
+        self.next_ms = stop_ms
 
     def _progress(self, bar: Bar, event_ms: int) -> list[Event]:
         newest = self._newest
@@ -166,13 +214,23 @@ class MinuteSequence:
             events.append(closed)
             self._recent.append(closed.bar)
             self.next_ms += MINUTE_MS
+            self._in_vain = []
         return events
 
     def _late(self, bar: Bar, by_rest: bool) -> list[Event]:
         for index, passed in enumerate(self._recent):
             if passed.open_ms == bar.open_ms:
-                if are_equal(passed, bar):
+                if are_equal(passed, bar) or (by_rest and _is_worse(bar, passed)):
                     return []
                 self._recent[index] = bar
                 return [Revised(bar, by_rest)]
-        return []
+        if not any(span.start_ms <= bar.open_ms < span.stop_ms for span in self._left_behind):
+            return []
+        self._left_behind = list(subtract(self._left_behind, [Span(bar.open_ms, bar.open_ms + MINUTE_MS)]))
+        self._recent.append(bar)
+        return [Revised(bar, by_rest)]
+
+
+def _is_worse(row: Bar, final: Bar) -> bool:
+    """Whether a row has none of the trades that a final told of: the comparison with REST decides about that later."""
+    return row.is_empty and not final.is_empty

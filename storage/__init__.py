@@ -20,6 +20,7 @@ from storage.changes import (
     LoadedFile,
     Origin,
     PartialBars,
+    PausesSeen,
     ServiceState,
 )
 from storage.errors import (
@@ -62,6 +63,7 @@ __all__ = [
     "LoadedFile",
     "Origin",
     "PartialBars",
+    "PausesSeen",
     "Reader",
     "Seed",
     "SeriesSummary",

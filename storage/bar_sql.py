@@ -59,10 +59,12 @@ _INSERT = f"INSERT INTO bar ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
 _DIFFERS = f"({', '.join('bar.' + name for name in _VALUES)}) <> ({', '.join('excluded.' + name for name in _VALUES)})"
 _WAS, _IS = f"(bar.mark & {ORIGIN_BITS})", f"(excluded.mark & {ORIGIN_BITS})"
 
-# The archive has holes that it fills with empty bars where REST has trades (2025-01-29, 2024-10-28), and what we
-# aggregated knows no better than the exchange's own bar.
+# A verified bar is what REST said minutes after the end: only another word of REST may differ from it, not a final
+# that comes late, nor the archive. The archive has holes that it fills with empty bars where REST has trades
+# (2025-01-29, 2024-10-28), and what we aggregated knows no better than the exchange's own bar.
 _REFUSED = f"""(
-    {_IS} = {Origin.ARCHIVE:d} AND excluded.trades = 0 AND excluded.volume = 0 AND bar.trades > 0
+    bar.mark & {VERIFIED} AND {_IS} <> {Origin.REST:d}
+    OR {_IS} = {Origin.ARCHIVE:d} AND excluded.trades = 0 AND excluded.volume = 0 AND bar.trades > 0
     OR {_IS} = {Origin.AGGREGATED:d} AND {_WAS} <> {Origin.AGGREGATED:d})"""
 
 # Of equal bars: the exchange's word counts more than our sum, and REST saying the same verifies.

@@ -106,6 +106,16 @@ class GapNoted(NamedTuple):
     """When that was found out, on the exchange's clock."""
 
 
+class PausesSeen(NamedTuple):
+    """The pauses of the exchange that all stored bars within a span show now. What was taken for one before stays, but
+    for parts in which some contract was traded after all."""
+
+    span: Span
+    pauses: Sequence[Span]
+    at_ms: int
+    """When they were looked for, on the exchange's clock."""
+
+
 class GapsSwept(NamedTuple):
     """Forget what is remembered of holes that are none any more."""
 
@@ -133,6 +143,7 @@ Change = (
     | BarsDisputed
     | GapsAsked
     | GapNoted
+    | PausesSeen
     | GapsSwept
     | PartialBars
     | ServiceState

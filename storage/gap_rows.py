@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
-from bars import STORED, Interval, Span
-from bars.ledger import Facts, Noted, Reason, asked_again, decide, kept_within, noted_again
+from bars import MINUTE, STORED, Interval, Span
+from bars.gaps import subtract
+from bars.ledger import Facts, Noted, Reason, asked_again, decide, kept_within, noted_again, without
 from storage import bar_sql, holes
 
 EVERY_CONTRACT = 0
@@ -34,6 +35,22 @@ def note(
     _replace(connection, contract_id, interval, noted_again(known, span, reason, at_ms))
 
 
+def note_pauses(
+    connection: sqlite3.Connection, known: Sequence[Noted], pauses: Sequence[Span], wrong: Sequence[Span], at_ms: int
+) -> None:
+    """Remember the pauses of the exchange that are new, and forget parts that were none.
+
+    Args:
+        known: all that is remembered as so for all contracts.
+    """
+    noted = [part for one in known for part in (without(one, wrong) if one.reason is Reason.PAUSE else [one])]
+    held = sorted(one.span for one in noted if one.reason is Reason.PAUSE)
+    for span in subtract(pauses, held):
+        noted = noted_again(noted, span, Reason.PAUSE, at_ms)
+    if noted != list(known):
+        _replace(connection, EVERY_CONTRACT, MINUTE, noted)
+
+
 def of_series(connection: sqlite3.Connection, contract_id: int, interval: Interval) -> list[Noted]:
     """All that is remembered of one series, ascending."""
     rows = connection.execute(
@@ -45,6 +62,26 @@ def of_series(connection: sqlite3.Connection, contract_id: int, interval: Interv
         Noted(Span(start_ms, stop_ms), None if reason is None else Reason(reason), *rest)
         for start_ms, stop_ms, reason, *rest in rows
     ]
+
+
+def every(connection: sqlite3.Connection) -> Mapping[tuple[int, int], Sequence[Noted]]:
+    """All that is remembered, by contract and length of the interval in minutes; ascending."""
+    found: dict[tuple[int, int], list[Noted]] = {}
+    for contract_id, length, start_ms, stop_ms, reason, *rest in connection.execute(
+        """SELECT contract_id, interval, start_ms, stop_ms, reason, since_ms, asked, asked_ms FROM gap
+            ORDER BY contract_id, interval, start_ms"""
+    ):
+        noted = Noted(Span(start_ms, stop_ms), None if reason is None else Reason(reason), *rest)
+        found.setdefault((contract_id, length), []).append(noted)
+    return found
+
+
+def forget_before(connection: sqlite3.Connection, contract_id: int, interval: Interval, time_ms: int) -> None:
+    """Forget the holes of a series that end before a time."""
+    connection.execute(
+        "DELETE FROM gap WHERE contract_id = ? AND interval = ? AND stop_ms <= ?",
+        (contract_id, bar_sql.minutes(interval), time_ms),
+    )
 
 
 def resting(connection: sqlite3.Connection, contract_id: int, interval: Interval, now_ms: int) -> list[Span]:

@@ -22,7 +22,7 @@ def find(connection: sqlite3.Connection, contract_id: int, interval: Interval, s
     if span.is_empty:
         return []
     summary = series.get(connection, contract_id, interval)
-    missing = [span] if summary is None else _missing(connection, contract_id, interval, span, summary)
+    missing = [span] if summary is None else missing_within(connection, contract_id, interval, span, summary)
     return list(subtract(missing, absent.effective(connection, contract_id, interval)))
 
 
@@ -45,10 +45,13 @@ def seed(connection: sqlite3.Connection, contract_id: int, stop_ms: int) -> Seed
     return Seed([held[tile.interval, tile.open_ms] for tile in tiles], holes)
 
 
-def _missing(
+def missing_within(
     connection: sqlite3.Connection, contract_id: int, interval: Interval, span: Span, summary: series.Series
 ) -> list[Span]:
-    """The summary tells most: outside it all is missing, and inside usually nothing."""
+    """The parts of a span that hold no closed bars of a series, whatever the exchange has; ascending.
+
+    The summary tells most: outside it all is missing, and inside usually nothing.
+    """
     covered = Span(summary.first_ms, interval.next_open(summary.last_ms))
     inside = span.intersect(covered)
     missing = list(subtract([span], [covered]))

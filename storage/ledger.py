@@ -1,6 +1,7 @@
 """The ledger of gaps: every span without bars of what is kept, and why; derived where it can be.
 
-Nothing is told of what is older than the depth of history that is wanted, nor of buckets that ended just now.
+Of what is older than the depth of history that is wanted only holes are told that somebody found; nothing is told of
+buckets that ended just now.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from bars import MINUTE, MINUTE_MS, STORED, Interval, Span
-from bars.gaps import subtract
+from bars.gaps import merge, subtract
 from bars.history import Depth, worth_filling
 from bars.ledger import Facts, Noted, Reason, decide
 from storage import absent, bar_sql, contracts, gap_rows, holes, series
@@ -41,7 +42,7 @@ def gaps(connection: sqlite3.Connection, now_ms: int, depths: Mapping[Interval, 
     ):
         without[contract_id, minutes].append(Span(start_ms, stop_ms))
     kept = {contract_id for contract_id, _ in held}
-    market = gap_rows.of_series(connection, gap_rows.EVERY_CONTRACT, MINUTE)
+    noted = gap_rows.every(connection)
     found: list[Gap] = []
     records = contracts.every(connection)
     symbols = ["", *(record.contract.symbol for record in records), ""]
@@ -53,7 +54,7 @@ def gaps(connection: sqlite3.Connection, now_ms: int, depths: Mapping[Interval, 
             record,
             held,
             without,
-            market,
+            noted,
             now_ms,
             _listing_ms(record.id, without),
             has_older=before == record.contract.symbol,
@@ -70,8 +71,7 @@ class _OfContract:
     record: ContractRecord
     held: _Held
     without: _Spans
-    market: Sequence[Noted]
-    """What is so for all contracts."""
+    noted: Mapping[tuple[int, int], Sequence[Noted]]
     now_ms: int
     listing_ms: int
     """Before when the contract is known to have had no bars; 0 when that is not known."""
@@ -88,13 +88,14 @@ class _OfContract:
         start_ms = summary.first_ms if summary else end_ms
         if depth is not None:
             start_ms = min(start_ms, interval.ceil(depth.start_ms(self.now_ms, interval)))
+        start_ms = min([start_ms, *(span.start_ms for span in self._found(interval))])
         yield from self._unlisted(interval, start_ms)
         stop_ms = min(interval.floor(self.now_ms - LATE_MS), delivered_ms)
         if not _is_whole(summary, interval, Span(max(start_ms, interval.floor(self.listing_ms)), stop_ms)):
             wanted_ms = start_ms if depth is None else depth.start_ms(self.now_ms, interval)
             yield from self._holes(interval, Span(start_ms, stop_ms), wanted_ms)
-        if interval is MINUTE and summary is not None:
-            yield from self._pauses(Span(summary.first_ms, summary.last_ms + MINUTE_MS))
+        if summary is not None:
+            yield from self._pauses(interval, summary)
         if delivered_ms < end_ms:
             facts = Facts(after_delivery=True, of_another_contract=self.has_newer)
             yield self._gap(interval, Span(delivered_ms, end_ms), facts, self.record.contract.delivery_ms)
@@ -113,19 +114,25 @@ class _OfContract:
             return
         for hole in holes.find(self.connection, self.record.id, interval, span):
             wanted = worth_filling(hole, interval, wanted_ms)
-            if not wanted.is_empty:
-                yield from self._cut(interval, wanted, exchange_has_none=False)
+            for part in merge([wanted, *(span.intersect(hole) for span in self._found(interval))]):
+                yield from self._cut(interval, part, exchange_has_none=False)
 
-    def _pauses(self, held: Span) -> Iterator[Gap]:
+    def _pauses(self, interval: Interval, summary: series.Series) -> Iterator[Gap]:
+        """Whole buckets of the pauses whose bars are there, empty ones."""
+        held = Span(summary.first_ms, interval.next_open(summary.last_ms))
         for noted in self.market:
-            part = noted.span.intersect(held)
-            if noted.reason is Reason.PAUSE and not part.is_empty:
-                yield self._gap(MINUTE, part, Facts(is_pause=True), noted.since_ms)
+            inside = noted.span.intersect(held)
+            whole = Span(interval.ceil(inside.start_ms), interval.floor(inside.stop_ms))
+            if noted.reason is not Reason.PAUSE or whole.is_empty:
+                continue
+            lacking = holes.missing_within(self.connection, self.record.id, interval, whole, summary)
+            for part in subtract([whole], lacking):
+                yield self._gap(interval, part, Facts(is_pause=True), noted.since_ms)
 
     def _cut(self, interval: Interval, span: Span, *, exchange_has_none: bool) -> Iterator[Gap]:
         """A hole in parts of which the same is known each."""
         parts = [span]
-        for noted in gap_rows.of_series(self.connection, self.record.id, interval):
+        for noted in self._own(interval):
             inside = noted.span.intersect(span)
             if inside.is_empty:
                 continue
@@ -141,6 +148,18 @@ class _OfContract:
                 ),
             )
             yield self._gap(interval, part, facts, part.start_ms)
+
+    @property
+    def market(self) -> Sequence[Noted]:
+        """What is so for all contracts."""
+        return self.noted.get((gap_rows.EVERY_CONTRACT, bar_sql.minutes(MINUTE)), ())
+
+    def _own(self, interval: Interval) -> Sequence[Noted]:
+        return self.noted.get((self.record.id, bar_sql.minutes(interval)), ())
+
+    def _found(self, interval: Interval) -> list[Span]:
+        """The holes of which somebody knows why they are."""
+        return [noted.span for noted in self._own(interval) if noted.reason is not None]
 
     def _gap(self, interval: Interval, span: Span, facts: Facts, since_ms: int) -> Gap:
         return Gap(self.record.key, interval, span, *decide(facts), since_ms)

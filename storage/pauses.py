@@ -1,96 +1,163 @@
-"""Pauses of the exchange: minutes in which no contract was traded, though their bars are there, all of them empty."""
+"""Pauses of the exchange: times in which no contract was traded, though their bars are there, all of them empty."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
-from bars import MINUTE_MS, Span
+from bars import FIVE_MINUTES, MINUTE, MINUTE_MS, Span
 from bars.gaps import merge, subtract
-from storage import contracts
+from storage import bar_sql, contracts, holes, series
 from storage.records import ContractRecord
 
+EVIDENCE = (MINUTE, FIVE_MINUTES)
+"""Whose bars tell: the smaller to the minute. The pauses that are known are too short for larger ones."""
 CONTRACTS_MIN = 2
 """One contract alone tells nothing: a minute without trades is common."""
 CONTRACTS_MANY = 10
 MINUTES_MIN = 3
 """Of fewer contracts than `CONTRACTS_MANY`, shorter runs of empty minutes also coincide by chance. The pauses that are
 known took 10 to 19 minutes; of 793 runs of one and 27 of two empty minutes in recorded months none was one."""
+FIVES_MIN = 2
+"""The same where only five-minute bars tell: 2025-01-29 has two of them without trades, 2025-08-29 three."""
+
+_LENGTHS = ", ".join(str(bar_sql.minutes(interval)) for interval in EVIDENCE)
+
+
+class _Held(NamedTuple):
+    """Where a contract has bars that tell."""
+
+    record: ContractRecord
+    spans: Sequence[Span]
+
+
+class _Told(NamedTuple):
+    """What a contract's bars tell of a run of minutes."""
+
+    traded: Sequence[Span]
+    is_there: bool
+    has_minutes: bool
 
 
 def find(connection: sqlite3.Connection, span: Span) -> list[Span]:
-    """The pauses within a half-open span, as far as minutes are stored; ascending.
+    """The pauses within a half-open span, as far as bars of at most five minutes are stored; ascending.
 
     The perpetuals of crypto currencies are looked at: others rest at weekends. The oldest contracts, which are
     the most traded, say first when nothing was traded; the others only have to agree.
     """
     held = _held(connection)
-    minutes: set[int] = set()
+    empty: list[Span] = []
     open_parts = [span]
-    for record, covered in held:
-        for part in (one.intersect(covered) for one in open_parts):
-            if not part.is_empty:
-                minutes |= _empty(connection, record.id, part)
-        open_parts = list(subtract(open_parts, [covered]))
+    for one in held:
+        for part in [part for part in open_parts if _touches(one, part)]:
+            empty += _empty(connection, one.record.id, part)
+            open_parts = list(subtract(open_parts, _covered(connection, one.record.id, part)))
         if not open_parts:
             break
-    runs = merge(Span(minute * MINUTE_MS, (minute + 1) * MINUTE_MS) for minute in minutes)
-    return [pause for run in runs for pause in _agreed(connection, run, held)]
+    return [pause for run in merge(empty) for pause in _agreed(connection, run.intersect(span), held)]
+
+
+def contradicted(connection: sqlite3.Connection, pause: Span) -> list[Span]:
+    """The parts of what was taken for a pause in which some contract was traded after all; ascending."""
+    held = [one for one in _held(connection) if _touches(one, pause)]
+    return merge(span for one in held for span in _told(connection, one.record.id, pause).traded)
 
 
 def stored_span(connection: sqlite3.Connection) -> Span:
-    """From the oldest stored minute of any contract to the end of the newest; empty where there are none."""
-    first_ms, last_ms = connection.execute(
-        "SELECT min(first_ms), max(last_ms) FROM series WHERE interval = 1"
-    ).fetchone()
-    return Span(0, 0) if first_ms is None else Span(first_ms, last_ms + MINUTE_MS)
+    """From the oldest stored bar of at most five minutes to the end of the newest; empty where there are none."""
+    spans = [span for of_contract in _spans(connection).values() for span in of_contract]
+    return Span(min(span.start_ms for span in spans), max(span.stop_ms for span in spans)) if spans else Span(0, 0)
 
 
-def _held(connection: sqlite3.Connection) -> list[tuple[ContractRecord, Span]]:
-    """Contracts and the spans of their minutes, the oldest contract first."""
-    spans = {
-        contract_id: Span(first_ms, last_ms + MINUTE_MS)
-        for contract_id, first_ms, last_ms in connection.execute(
-            "SELECT contract_id, first_ms, last_ms FROM series WHERE interval = 1"
-        )
-    }
+def _held(connection: sqlite3.Connection) -> list[_Held]:
+    """The contracts that tell, the oldest first."""
+    spans = _spans(connection)
     records = sorted(contracts.every(connection), key=lambda record: record.contract.onboard_ms)
     return [
-        (record, spans[record.id])
+        _Held(record, spans[record.id])
         for record in records
         if record.id in spans and record.contract.contract_type == "PERPETUAL"
     ]
 
 
-def _agreed(connection: sqlite3.Connection, run: Span, held: Iterable[tuple[ContractRecord, Span]]) -> list[Span]:
+def _spans(connection: sqlite3.Connection) -> Mapping[int, list[Span]]:
+    """From the first to the last bar that tells, by contract."""
+    spans: dict[int, list[Span]] = {}
+    for contract_id, length, first_ms, last_ms in connection.execute(
+        f"SELECT contract_id, interval, first_ms, last_ms FROM series WHERE interval IN ({_LENGTHS})"
+    ):
+        spans.setdefault(contract_id, []).append(Span(first_ms, last_ms + length * MINUTE_MS))
+    return spans
+
+
+def _agreed(connection: sqlite3.Connection, run: Span, held: Iterable[_Held]) -> Iterator[Span]:
     """The parts of a run of minutes, empty for one contract, that are so for all."""
-    parts, witnesses = [run], 0
-    for record, covered in held:
-        if covered.intersect(run).is_empty:
+    parts, witnesses, with_minutes = [run], 0, 0
+    for one in held:
+        if not _touches(one, run):
             continue
-        witnesses += 1
-        parts = list(subtract(parts, _traded(connection, record.id, run)))
+        told = _told(connection, one.record.id, run)
+        witnesses += told.is_there
+        with_minutes += told.has_minutes
+        parts = list(subtract(parts, told.traded))
         if not parts:
-            return []
-    if witnesses < CONTRACTS_MIN:
-        return []
-    length_min = MINUTE_MS if witnesses >= CONTRACTS_MANY else MINUTES_MIN * MINUTE_MS
-    return [part for part in parts if part.stop_ms - part.start_ms >= length_min]
+            return
+    if witnesses >= CONTRACTS_MIN:
+        length_min_ms = _length_min_ms(witnesses, with_minutes)
+        yield from (part for part in parts if part.stop_ms - part.start_ms >= length_min_ms)
 
 
-def _empty(connection: sqlite3.Connection, contract_id: int, span: Span) -> set[int]:
-    return {minute for (minute,) in connection.execute(_query("trades = 0 AND volume = 0"), _key(contract_id, span))}
+def _length_min_ms(witnesses: int, with_minutes: int) -> int:
+    if witnesses >= CONTRACTS_MANY:
+        return MINUTE_MS
+    return MINUTES_MIN * MINUTE_MS if with_minutes >= CONTRACTS_MIN else FIVES_MIN * FIVE_MINUTES.span_ms
 
 
-def _traded(connection: sqlite3.Connection, contract_id: int, span: Span) -> Sequence[Span]:
-    rows = connection.execute(_query("(trades > 0 OR volume > 0)"), _key(contract_id, span))
-    return merge(Span(minute * MINUTE_MS, (minute + 1) * MINUTE_MS) for (minute,) in rows)
+def _told(connection: sqlite3.Connection, contract_id: int, run: Span) -> _Told:
+    """Of bars wholly within the run: a larger one may have been traded before or after it.
+
+    A five-minute bar with trades tells only where its minutes do not: else some of them may have had none.
+    """
+    rows = connection.execute(
+        f"""SELECT open_minute, interval, trades > 0 OR volume > 0 FROM bar
+            WHERE contract_id = ? AND interval IN ({_LENGTHS}) AND open_minute >= ? AND open_minute + interval <= ?""",
+        (contract_id, run.start_ms // MINUTE_MS, run.stop_ms // MINUTE_MS),
+    ).fetchall()
+    minute = bar_sql.minutes(MINUTE)
+    traded = {at for at, length, is_traded in rows if is_traded and length == minute}
+    spans = [
+        _bar_span(at, length)
+        for at, length, is_traded in rows
+        if is_traded and (length == minute or traded.isdisjoint(range(at, at + length)))
+    ]
+    return _Told(merge(spans), bool(rows), any(length == minute for _, length, _ in rows))
 
 
-def _query(which: str) -> str:
-    return f"""SELECT open_minute FROM bar
-        WHERE contract_id = ? AND interval = 1 AND open_minute >= ? AND open_minute < ? AND {which}"""
+def _empty(connection: sqlite3.Connection, contract_id: int, span: Span) -> list[Span]:
+    return [
+        _bar_span(open_minute, length)
+        for open_minute, length in connection.execute(
+            f"""SELECT open_minute, interval FROM bar WHERE contract_id = ? AND interval IN ({_LENGTHS})
+                AND open_minute >= ? AND open_minute < ? AND trades = 0 AND volume = 0""",
+            (contract_id, span.start_ms // MINUTE_MS, -(-span.stop_ms // MINUTE_MS)),
+        )
+    ]
 
 
-def _key(contract_id: int, span: Span) -> tuple[int, int, int]:
-    return contract_id, span.start_ms // MINUTE_MS, -(-span.stop_ms // MINUTE_MS)
+def _covered(connection: sqlite3.Connection, contract_id: int, span: Span) -> list[Span]:
+    """Where in a span bars are stored that tell."""
+    found: list[Span] = []
+    for interval in EVIDENCE:
+        if (summary := series.get(connection, contract_id, interval)) is not None:
+            inside = span.intersect(Span(summary.first_ms, interval.next_open(summary.last_ms)))
+            found += subtract([inside], holes.missing_within(connection, contract_id, interval, inside, summary))
+    return merge(found)
+
+
+def _bar_span(open_minute: int, length: int) -> Span:
+    return Span(open_minute * MINUTE_MS, (open_minute + length) * MINUTE_MS)
+
+
+def _touches(one: _Held, span: Span) -> bool:
+    return any(not span.intersect(covered).is_empty for covered in one.spans)

@@ -181,14 +181,22 @@ class Reader:
             return ledger.gaps(connection, now_ms, depths)
 
     def pauses(self, span: Span) -> list[Span]:
-        """The pauses of the exchange within a half-open span, as the stored minutes show them; ascending."""
+        """The pauses of the exchange within a half-open span, as the bars of one and of five minutes that are stored
+        show them; ascending.
+        """
         with self._snapshot("pauses") as connection:
             return pauses.find(connection, span)
 
-    def minutes_span(self) -> Span:
-        """From the oldest stored minute of any contract to the end of the newest; empty where there are none."""
-        with self._snapshot("minutes") as connection:
+    def pauses_span(self) -> Span:
+        """The span in which there are bars that could show pauses; empty where there are none."""
+        with self._snapshot("the summaries") as connection:
             return pauses.stored_span(connection)
+
+    def stored_until_ms(self) -> int:
+        """The end of the newest closed bar; 0 where there is none."""
+        with self._snapshot("the summaries") as connection:
+            ends = f"max(last_ms + interval * {MINUTE_MS})"
+            return int(connection.execute(f"SELECT coalesce({ends}, 0) FROM series").fetchone()[0])
 
     def content_bytes(self) -> int:
         """What the data take, wherever they are for now: in the file or in its log."""

@@ -67,6 +67,7 @@ def _remove(connection: sqlite3.Connection, contract_id: int, interval: Interval
     if first is None:
         connection.execute("DELETE FROM series WHERE contract_id = ? AND interval = ?", key)
     elif count:
+        gap_rows.forget_before(connection, contract_id, interval, first * MINUTE_MS)
         connection.execute(
             "UPDATE series SET first_ms = ?, bars = bars - ? WHERE contract_id = ? AND interval = ?",
             (first * MINUTE_MS, count, *key),

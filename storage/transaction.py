@@ -9,7 +9,8 @@ from peewee import SqliteDatabase
 
 from bars import MINUTE, MINUTE_MS, Bar, ContractKey, Interval, IntervalBar, Scale, UnitsOverflow
 from bars.decimals import rescale
-from storage import absent, bar_sql, contracts, gap_rows, series, unverified
+from bars.ledger import Reason
+from storage import absent, bar_sql, contracts, gap_rows, pauses, series, unverified
 from storage.changes import (
     ArchivedBars,
     BarsDisputed,
@@ -24,6 +25,7 @@ from storage.changes import (
     LargerBars,
     Origin,
     PartialBars,
+    PausesSeen,
     ServiceState,
 )
 from storage.database import connection_of
@@ -202,6 +204,13 @@ class Transaction:
                 case GapNoted(key, interval, span, reason, at_ms):
                     contract_id = gap_rows.EVERY_CONTRACT if key is None else self._record(key).id
                     gap_rows.note(connection, contract_id, interval, span, reason, at_ms)
+                case PausesSeen(span, found, at_ms):
+                    known = gap_rows.of_series(connection, gap_rows.EVERY_CONTRACT, MINUTE)
+                    looked_at = (one.span.intersect(span) for one in known if one.reason is Reason.PAUSE)
+                    wrong = [
+                        part for one in looked_at if not one.is_empty for part in pauses.contradicted(connection, one)
+                    ]
+                    gap_rows.note_pauses(connection, known, found, wrong, at_ms)
                 case GapsSwept():
                     gap_rows.sweep(connection)
 

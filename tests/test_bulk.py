@@ -248,7 +248,7 @@ def test_progress_counts_all_that_is_done(make: Make) -> None:
     assert progress is not None
     assert progress.done.files == progress.files_total == 4
     assert progress.done.pages == progress.pages_total
-    assert progress_text(progress).startswith("making larger bars: 4/4 files")
+    assert progress_text(progress).startswith("keeping the ledger: 4/4 files")
 
 
 def test_a_recorded_month_with_false_and_true_pauses_is_stored_to_the_bar(make: Make) -> None:

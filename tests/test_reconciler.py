@@ -322,6 +322,7 @@ def test_a_silence_between_two_lives_is_noted_as_our_downtime_once(tmp_path: Pat
     world = World(path, a_contract())
     world.tell(Tick(LATER_MS, LATER_MS + 1, 0.0))
     world.tell(Tick(LATER_MS, LATER_MS + 2, 0.25))
-    noted = [change for message in world.writer.taken() for change in message.changes]
+    told = [change for message in world.writer.taken() for change in message.changes]
+    noted = [change for change in told if isinstance(change, GapNoted)]
     down = Span(MONDAY_MS + 90 * MINUTE_MS, LATER_MS + MINUTE_MS)
     assert noted == [GapNoted(None, MINUTE, down, Reason.DOWNTIME, LATER_MS + 1)]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bars import MINUTE_MS, Bar, MinuteSequence, Patience, Scale, Span
 from bars.interval import SECOND_MS
-from bars.sequence import RECENT_MINUTES, Closed, Event, Partial, Revised
+from bars.sequence import RECENT_MINUTES, Closed, Event, GivenUp, Partial, Revised
 from tests.support.builders import MONDAY_MS, a_bar, an_empty_bar
 
 FAR_MS = 10**9
@@ -120,10 +120,11 @@ def test_minutes_that_the_exchange_never_had_do_not_hold_up_the_others(
     peer.play(steps)
     # A lone hole between two minutes that came as frames cannot be told from a slow REST: that is given up later.
     while peer.sequence.next_ms is not None and not peer.sequence.is_finished:
-        hole, events = peer.sequence.give_up(peer.now_ms)
-        assert hole is not None
-        assert in_span(true_bars, hole) == []
-        peer.events += events
+        peer.now_ms += Patience().hold_ms
+        given_up = peer.sequence.give_up(peer.now_ms)
+        assert given_up is not None
+        assert in_span(true_bars, given_up.hole) == []
+        peer.events += given_up.events
         peer.settle()
     assert closed(peer.events) == true_bars
 
@@ -188,6 +189,122 @@ def test_an_empty_answer_is_no_reason_to_ask_again_at_once() -> None:
     assert sequence.on_rows([], wanted) == []
     assert sequence.wanted(now_ms + 14_999) is None
     assert sequence.wanted(now_ms + 15_000) == wanted
+
+
+def test_an_answer_with_older_minutes_only_is_no_reason_either() -> None:
+    bars, sequence = truth(3), MinuteSequence(at(0))
+    assert closed(sequence.on_rows(bars[:2], Span(at(0), at(2)))) == bars[:2]
+    now_ms = at(3) + 10 * SECOND_MS
+    assert sequence.wanted(now_ms) == Span(at(2), at(3))
+    sequence.on_rows(bars[:2], Span(at(0), at(3)))
+    assert sequence.wanted(now_ms + 1_000) is None
+
+
+def asked_until(sequence: MinuteSequence, now_ms: int, stop_ms: int, rows: Sequence[Bar] = ()) -> list[int]:
+    """When REST was asked while it had `rows` only, once a second; what is given up stays behind."""
+    asked_ms = []
+    while now_ms < stop_ms:
+        wanted = sequence.wanted(now_ms)
+        if wanted is not None:
+            asked_ms.append(now_ms)
+            sequence.on_rows(in_span(rows, wanted), wanted)
+        sequence.give_up(now_ms)
+        now_ms += SECOND_MS
+    return asked_ms
+
+
+def test_a_minute_that_rest_never_shows_is_asked_for_eight_times_at_growing_intervals_and_left_behind() -> None:
+    sequence, began_ms = MinuteSequence(at(0)), at(1) + 10 * SECOND_MS
+    asked_ms = asked_until(sequence, began_ms, began_ms + 945 * SECOND_MS)
+    assert [(ms - began_ms) // SECOND_MS for ms in asked_ms] == [0, 15, 45, 105, 225, 465, 705]
+    assert sequence.next_ms == at(0)
+    now_ms = began_ms + 945 * SECOND_MS
+    wanted = sequence.wanted(now_ms)
+    assert wanted is not None
+    sequence.on_rows([], wanted)
+    assert sequence.give_up(now_ms) == GivenUp(Span(at(0), at(1)), 8, [])
+    assert sequence.give_up(now_ms) is None, "the minutes after it were asked for less often"
+
+
+def test_a_contract_of_which_nothing_comes_any_more_is_asked_for_every_four_minutes_at_most() -> None:
+    sequence = MinuteSequence(at(0))
+    asked_ms = asked_until(sequence, at(1), at(24 * 60))
+    assert len(asked_ms) <= 24 * 60 / 4 + 8
+    assert sequence.next_ms is not None
+    assert sequence.next_ms > at(23 * 60)
+
+
+def test_requests_that_fail_count_for_nothing() -> None:
+    sequence, now_ms = MinuteSequence(at(0)), at(1) + 10 * SECOND_MS
+    for asking in range(100):
+        assert sequence.wanted(now_ms + asking * 15 * SECOND_MS) is not None
+    assert sequence.give_up(now_ms + FAR_MS) is None
+
+
+def test_a_contract_that_ended_is_finished_though_its_last_minutes_never_come() -> None:
+    sequence = MinuteSequence(at(0), end_ms=at(3))
+    asked_until(sequence, at(5), at(60))
+    assert sequence.is_finished
+
+
+@pytest.mark.parametrize("by_rest", [True, False])
+def test_a_minute_that_comes_after_it_was_left_behind_is_taken_once(by_rest: bool) -> None:
+    bars, sequence = truth(5), MinuteSequence(at(0))
+    sequence.on_frame(bars[3], True, at(4))
+    asked_until(sequence, at(4), at(40))
+    assert sequence.next_ms is not None
+    assert sequence.next_ms > at(3)
+    for expected in ([Revised(bars[1], by_rest)], []):
+        if by_rest:
+            assert sequence.on_rows([bars[1]], Span(at(0), at(4))) == expected
+        else:
+            assert sequence.on_frame(bars[1], True, at(2)) == expected
+
+
+def test_what_rest_has_again_later_is_asked_for_at_once_when_finals_come() -> None:
+    bars, sequence = truth(9), MinuteSequence(at(0))
+    asked_until(sequence, at(1), at(8))
+    sequence.on_frame(bars[8], True, at(9))
+    wanted = sequence.wanted(at(9))
+    assert wanted == Span(at(0), at(8))
+    assert closed(sequence.on_rows(bars[:8], wanted)) == bars
+
+
+def test_a_row_without_trades_takes_no_finals_place() -> None:
+    bars, sequence = truth(4), MinuteSequence(at(1))
+    flat = [an_empty_bar(bar.open_ms, bar.open) for bar in bars[1:]]
+    sequence.on_frame(bars[1], True, at(2))
+    sequence.on_frame(bars[3], True, at(4))
+    events = sequence.on_rows(flat, Span(at(1), at(4)))
+    assert events == [Closed(flat[1], by_rest=True), Closed(bars[3], by_rest=False)]
+
+
+@given(randoms, st.integers(2, 40), st.sets(st.integers(0, 38), max_size=12), st.integers(0, 120))
+def test_whatever_is_missing_at_rest_the_other_minutes_come_and_the_lost_ones_are_named(
+    random: Random, count: int, absent: set[int], steps: int
+) -> None:
+    """REST goes on to have a minute after the last, so that a hole is none at its end."""
+    true_bars = truth(count)
+    shown = [bar for n, bar in enumerate(true_bars) if n not in absent]
+    sequence, now_ms = MinuteSequence(at(0), end_ms=at(count)), at(0)
+    passed: list[Bar] = []
+    behind: list[Span] = []
+    for step in range(steps + 400):
+        now_ms += random.choice((1_000, 5_000, 30_000)) if step < steps else 30_000
+        bar = random.choice(true_bars)
+        if bar.open_ms + MINUTE_MS <= now_ms and bar in shown and random.random() < 0.3:
+            passed += [event.bar for event in sequence.on_frame(bar, True, now_ms) if not isinstance(event, Partial)]
+        wanted = sequence.wanted(now_ms)
+        if wanted is not None and random.random() < 0.8:
+            rows = in_span(shown, wanted)
+            passed += [event.bar for event in sequence.on_rows(rows, wanted) if not isinstance(event, Partial)]
+        given_up = sequence.give_up(now_ms)
+        if given_up is not None:
+            behind.append(given_up.hole)
+            passed += closed(given_up.events)
+    assert sequence.is_finished
+    assert sorted(passed) == shown
+    assert all(in_span(shown, hole) == [] for hole in behind)
 
 
 def test_minutes_that_rest_leaves_out_between_two_others_do_not_exist() -> None:
@@ -263,19 +380,20 @@ def test_giving_up_leaves_the_hole_named_and_passes_the_rest_on() -> None:
     bars, sequence = truth(5), MinuteSequence(at(0))
     sequence.on_frame(bars[2], True, at(3))
     sequence.on_frame(bars[3], True, at(4))
-    assert sequence.give_up(at(0) + FAR_MS) == (None, []), "nobody has asked for them yet"
+    assert sequence.give_up(at(0) + FAR_MS) is None, "nobody has asked for them yet"
     asked_ms = at(3)
     assert sequence.wanted(asked_ms) == Span(at(0), at(2))
-    assert sequence.give_up(asked_ms + 599_999) == (None, [])
-    hole, events = sequence.give_up(asked_ms + 600_000)
-    assert hole == Span(at(0), at(2))
-    assert closed(events) == bars[2:4]
-    assert sequence.give_up(at(0) + FAR_MS) == (None, [])
+    assert sequence.give_up(asked_ms + 599_999) is None
+    given_up = sequence.give_up(asked_ms + 600_000)
+    assert given_up is not None
+    assert (given_up.hole, given_up.asked) == (Span(at(0), at(2)), 0)
+    assert closed(given_up.events) == bars[2:4]
+    assert sequence.give_up(at(0) + FAR_MS) is None
 
 
 def test_nothing_that_waits_is_nothing_to_give_up() -> None:
-    assert MinuteSequence().give_up(FAR_MS) == (None, [])
-    assert MinuteSequence(at(0)).give_up(at(0) + FAR_MS) == (None, [])
+    assert MinuteSequence().give_up(FAR_MS) is None
+    assert MinuteSequence(at(0)).give_up(at(0) + FAR_MS) is None
 
 
 @pytest.mark.parametrize("is_closed", [True, False])

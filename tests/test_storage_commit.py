@@ -141,8 +141,28 @@ def test_of_equal_bars_the_better_mark_is_kept(
 
 def test_a_bar_that_changes_loses_its_verification(db: Stored) -> None:
     db.put([BAR], MINUTE, Origin.STREAM, verified=True)
-    db.put([OTHER], MINUTE, Origin.STREAM)
-    assert db.stored() == [(OTHER, True, Origin.STREAM, False)]
+    db.put([OTHER], MINUTE, Origin.REST)
+    assert db.stored() == [(OTHER, True, Origin.REST, False)]
+
+
+@pytest.mark.parametrize("origin", [Origin.STREAM, Origin.ARCHIVE, Origin.AGGREGATED])
+def test_what_comes_late_from_elsewhere_does_not_replace_a_bar_that_rest_has_verified(
+    origin: Origin, db: Stored
+) -> None:
+    db.put([BAR], MINUTE, Origin.REST, verified=True)
+    assert db.put([OTHER], MINUTE, origin).changed == 0
+    assert db.stored() == [(BAR, True, Origin.REST, True)]
+
+
+def test_a_late_final_changes_neither_a_verified_minute_nor_what_was_made_of_it(db: Stored) -> None:
+    five = some_bars(MINUTE, MONDAY_MS, 5)
+    db.put(five, verified=True)
+    made = db.held(FIVE_MINUTES)
+    late = five[2]._replace(high=five[2].high + 900, trades=five[2].trades + 1)
+    db.put([late], origin=Origin.STREAM)
+    assert db.held() == five
+    assert db.held(FIVE_MINUTES) == made
+    assert db.reader.compared_count() == (5, 5)
 
 
 def test_of_two_bars_with_one_open_time_in_one_change_the_later_wins(db: Stored) -> None:

@@ -27,6 +27,7 @@ from storage import (
     GapsSwept,
     LoadedFile,
     Origin,
+    PausesSeen,
     Reader,
 )
 from storage.schema import version
@@ -79,7 +80,7 @@ def test_the_first_minute_that_was_not_compared_is_known_at_any_time(db: Stored)
     assert first_unverified(db) == 100
     db.put(minutes(100, 105), verified=True)
     assert first_unverified(db) == 105
-    db.put([a_bar(at(20))._replace(trades=9)], origin=Origin.STREAM)
+    db.put([a_bar(at(20))._replace(trades=9)])
     assert first_unverified(db) == 20
     assert db.reader.unverified_opens_ms(db.record, Span(at(0), at(200)), 3) == [at(20), at(105), at(106)]
     assert db.reader.compared_count() == (64, 70)
@@ -276,6 +277,85 @@ def test_the_halt_of_2023_09_12_is_found_in_recorded_months(recorded: Recorded) 
         month = Span(1_693_526_400_000, 1_696_118_400_000)
         halt = Span(1_694_507_640_000, 1_694_508_780_000)  # 08:34 to 08:52
         assert near.reader.pauses(month) == [halt]
+
+
+def fives(start: int, stop: int) -> list[Bar]:
+    return some_bars(FIVE_MINUTES, at(start), (stop - start) // 5)
+
+
+def test_five_minute_bars_alone_tell_of_pauses_of_ten_minutes_and_more() -> None:
+    with a_store(a_contract(onboard_ms=1)) as first:
+        second = first.another()
+        quiet = {at(40), at(45), at(100), at(200), at(205), at(210)}
+        bars = [empty(bar) if bar.open_ms in quiet else bar for bar in fives(0, 300)]
+        first.put(bars, FIVE_MINUTES, Origin.ARCHIVE)
+        assert first.reader.pauses(Span(at(0), at(300))) == []
+        second.put([*bars[:20], *(empty(bar) for bar in bars[20:22]), *bars[22:]], FIVE_MINUTES, Origin.ARCHIVE)
+        assert first.reader.pauses_span() == Span(at(0), at(300))
+        assert first.reader.pauses(Span(at(0), at(300))) == [Span(at(40), at(50)), Span(at(200), at(215))]
+        assert first.reader.stored_until_ms() == at(300)
+
+
+def test_minutes_tell_of_the_parts_of_a_five_minute_bar_and_it_of_minutes_that_are_falsely_empty() -> None:
+    with a_store(a_contract(onboard_ms=1)) as first:
+        second = first.another()
+        for db, start in ((first, 41), (second, 42)):
+            db.put([empty(bar) if at(start) <= bar.open_ms < at(58) else bar for bar in minutes(0, 100)])
+        third = first.another()
+        third.put([empty(bar) if bar.open_ms == at(45) else bar for bar in fives(0, 45)], FIVE_MINUTES)
+        assert first.reader.pauses(Span(at(0), at(100))) == [Span(at(42), at(58))]
+        third.put([empty(bar) for bar in fives(45, 50)] + fives(50, 55), FIVE_MINUTES)
+        assert first.reader.pauses(Span(at(0), at(100))) == [Span(at(42), at(50)), Span(at(55), at(58))]
+        first.put([a_bar(at(45))], FIVE_MINUTES, Origin.REST)  # though its own minutes are empty
+        assert first.reader.pauses(Span(at(0), at(100))) == [Span(at(42), at(45)), Span(at(55), at(58))]
+
+
+def test_a_pause_is_told_of_every_interval_and_withdrawn_where_somebody_was_traded_after_all() -> None:
+    with a_store(a_contract(onboard_ms=1)) as first:
+        second = first.another()
+        bars = [empty(bar) if at(42) <= bar.open_ms < at(62) else bar for bar in minutes(0, 198)]
+        for db in (first, second):
+            db.put(bars)
+        look = Span(at(0), at(198))
+        for now_ms in (NOW_MS, NOW_MS + 1):
+            first.store.commit([PausesSeen(look, first.reader.pauses(look), now_ms)])
+        told = [("1m", 42, 62), ("5m", 45, 60)]
+        assert gaps(first) == [(*one, "exchange pause", "explained") for one in told]
+        assert {gap.since_ms for gap in first.reader.gaps(NOW_MS)} == {NOW_MS}
+        second.put([a_bar(at(50))])
+        first.store.commit([PausesSeen(look, first.reader.pauses(look), NOW_MS + 2)])
+        told = [("1m", 42, 50), ("1m", 51, 62), ("5m", 45, 50), ("5m", 55, 60)]
+        assert gaps(first) == [(*one, "exchange pause", "explained") for one in told]
+
+
+def test_what_was_taken_for_a_pause_stays_one_when_its_minutes_are_removed() -> None:
+    with a_store(a_contract(onboard_ms=1)) as first:
+        second = first.another()
+        bars = [empty(bar) if 42 <= index < 62 else bar for index, bar in enumerate(minutes(0, 2_000))]
+        for db in (first, second):
+            db.put(bars)
+        look = Span(at(0), at(198))
+        first.store.commit([PausesSeen(look, first.reader.pauses(look), NOW_MS)])
+        while first.store.remove({MINUTE: at(1_000)}, 10_000, at(2_000)):
+            pass
+        assert first.reader.pauses(look) == [Span(at(45), at(60))]
+        first.store.commit([PausesSeen(look, first.reader.pauses(look), NOW_MS)])
+        assert [gap for gap in gaps(first, at(2_000)) if gap[0] == "5m"] == [
+            ("5m", 45, 60, "exchange pause", "explained")
+        ]
+        assert first.reader.gaps(at(2_000))[0].since_ms == NOW_MS
+
+
+def test_the_pause_of_2025_01_29_is_found_in_recorded_five_minute_bars(recorded: Recorded) -> None:
+    with a_store(a_contract("BTCUSDT", onboard_ms=1)) as btc:
+        for symbol in ("BTCUSDT", "NEARUSDT", "1000PEPEUSDT"):
+            db = btc if symbol == "BTCUSDT" else replace(btc, contract=a_contract(symbol, onboard_ms=2))
+            db.store.commit([ContractsSeen([db.contract])])
+            bars = recorded.archive_bars(symbol, "5m", "2025-01")
+            assert sum(bar.is_empty for bar in bars) == 2
+            db.put(bars, FIVE_MINUTES, Origin.ARCHIVE, completes=False)
+        pause = Span(1_738_113_900_000, 1_738_114_500_000)  # 01:25 to 01:35
+        assert btc.reader.pauses(btc.reader.pauses_span()) == [pause]
 
 
 # --- retention

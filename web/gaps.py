@@ -46,7 +46,7 @@ def gap_page(sources: Sources) -> Handler:
 
 def _gaps(sources: Sources) -> list[dict[str, Any]]:
     status = sources.status()
-    now_ms = sources.now_ms() or status.get("exchange_time") or sources.reader.minutes_span().stop_ms
+    now_ms = sources.now_ms() or status.get("exchange_time") or sources.reader.stored_until_ms()
     return [_gap(gap) for gap in sources.reader.gaps(now_ms, _depths(status))]
 
 
