@@ -33,13 +33,14 @@ from storage.errors import (
     UnknownContract,
 )
 from storage.reader import Reader
-from storage.records import ContractRecord, Gap, Seed, SeriesSummary, StoredBar, UnverifiedMinutes
+from storage.records import BarsAsOf, ContractRecord, Gap, Seed, SeriesSummary, StoredBar, UnverifiedMinutes
 from storage.transaction import EXCHANGE_INFO
 
 __all__ = [
     "EXCHANGE_INFO",
     "ArchivedBars",
     "BarStore",
+    "BarsAsOf",
     "BarsDisputed",
     "Change",
     "ClosedBars",
