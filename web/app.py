@@ -15,6 +15,7 @@ from web.compatible import compatible_routes
 from web.native import native_routes
 from web.sources import Sources
 from web.through import ReadThrough
+from web.udf import udf_routes
 from wire.errors import ApiError
 
 logger = logging.getLogger(__name__)
@@ -26,7 +27,8 @@ def make_app(sources: Sources) -> bottle.Bottle:
     app.add_hook("after_request", _allow_every_origin)
     app.default_error_handler = _no_handler
     through = ReadThrough(sources)
-    for path, handler in [*native_routes(sources, through), *compatible_routes(sources, through)]:
+    routes = [*native_routes(sources, through), *compatible_routes(sources, through), *udf_routes(sources, through)]
+    for path, handler in routes:
         app.route(path, callback=_callback(handler))
     return app
 
