@@ -29,3 +29,5 @@ class Sources:
     fetch: Fetch | None = None
     """Fetches spans of a stored interval from the exchange and stores them, within a number of seconds. Returns None
     when they are stored, as far as the exchange has any, else why not. None where nothing is fetched on request."""
+    push_clients: Callable[[], int] | None = None
+    """How many WebSocket clients are connected; None where there is no push."""
