@@ -273,7 +273,9 @@ def megabytes(size_bytes: int) -> str:
 @contextmanager
 def serving(sources: Sources, settings: Settings) -> Iterator[WebServer]:
     """The web server, for as long as the block runs."""
-    server = listen(make_app(sources), settings, PushServer(sources), ClosedHold(sources.reader))
+    push = PushServer(sources)
+    app = make_app(replace(sources, push_clients=lambda: push.clients))
+    server = listen(app, settings, push, ClosedHold(sources.reader))
     server.start()
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     logger.info("serving on http://%s:%d", host, server.port)

@@ -66,6 +66,7 @@ class Writer(Actor):
         self._last_commit_ms: int | None = None
         self._retry_s = 0.0
         self._failing: str | None = None
+        self._commits = 0
         self._bars_written = 0
 
     def begin(self) -> None:
@@ -158,6 +159,7 @@ class Writer(Actor):
         self._failing = None
         self._changes, self._partials, self._state = [], {}, None
         self._last_commit_s, self._last_commit_ms = now_s, self._wall_ms()
+        self._commits += 1
         self._bars_written += report.inserted
         for key, completed in report.completed:
             if completed.interval.next_open(completed.bar.open_ms) + PUBLISH_WITHIN_MS >= self._exchange_ms:
@@ -182,6 +184,7 @@ class Writer(Actor):
         facts = {
             "last_commit_s": self._last_commit_s,
             "last_commit": self._last_commit_ms,
+            "commits": self._commits,
             "bars_written": self._bars_written,
             "bars_removed": self._retention.total,
             "waiting": sum(len(change.bars) for change in self._changes if isinstance(change, ClosedBars)),

@@ -95,6 +95,7 @@ def tile(
     span: Span,
     is_held: Callable[[Interval, int], bool],
     absent: Callable[[Interval, int], Span | None],
+    largest: Interval = STORED[-1],
 ) -> tuple[list[Tile], list[Hole]]:
     """How the largest stored bars tile `span`, and what they leave open.
 
@@ -104,14 +105,16 @@ def tile(
 
     Args:
         span: starts at a bucket start of the largest interval wanted; stops at a minute's start.
+        largest: no larger bars than of this interval are used.
         is_held: whether the closed bar of an interval that opens at a time is stored.
         absent: the span, holding that time, in which the exchange has no bars of that interval; or None.
     """
     tiles: list[Tile] = []
     holes: list[Hole] = []
+    usable = [interval for interval in reversed(STORED) if interval.span_ms <= largest.span_ms]
     at_ms = span.start_ms
     while at_ms < span.stop_ms:
-        fitting = [i for i in reversed(STORED) if i.floor(at_ms) == at_ms and i.next_open(at_ms) <= span.stop_ms]
+        fitting = [i for i in usable if i.floor(at_ms) == at_ms and i.next_open(at_ms) <= span.stop_ms]
         held = next((interval for interval in fitting if is_held(interval, at_ms)), None)
         if held is not None:
             tiles.append(Tile(held, at_ms))

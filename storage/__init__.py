@@ -34,7 +34,7 @@ from storage.errors import (
     UnknownContract,
 )
 from storage.reader import Reader
-from storage.records import BarAt, ContractRecord, Gap, Seed, SeriesSummary, StoredBar, UnverifiedMinutes
+from storage.records import BarAt, BarsAsOf, ContractRecord, Gap, Seed, SeriesSummary, StoredBar, UnverifiedMinutes
 from storage.signal import ChangeSignal
 from storage.transaction import EXCHANGE_INFO
 
@@ -43,6 +43,7 @@ __all__ = [
     "ArchivedBars",
     "BarAt",
     "BarStore",
+    "BarsAsOf",
     "BarsDisputed",
     "Change",
     "ChangeSignal",

@@ -301,9 +301,9 @@ def select(
 
 
 def select_one(connection: sqlite3.Connection, contract_id: int, interval: Interval, open_minute: int) -> Row | None:
-    """The closed bar that opens at a minute: values as for `bar_of`."""
+    """The closed bar that opens at a minute: values as for `bar_of`, then the mark."""
     row: Row | None = connection.execute(
-        f"SELECT {_READ} FROM bar WHERE contract_id = ? AND interval = ? AND open_minute = ?",
+        f"SELECT {_READ}, mark FROM bar WHERE contract_id = ? AND interval = ? AND open_minute = ?",
         (contract_id, minutes(interval), open_minute),
     ).fetchone()
     return row

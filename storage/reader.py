@@ -13,15 +13,16 @@ from types import MappingProxyType
 import msgspec
 
 from bars import MINUTE_MS, STORED, ContractKey, Interval, Span
+from bars.gaps import Hole
 from bars.history import Depth
-from storage import at_time, contracts, gap_rows, holes, ledger, newest, pauses, series, unverified
+from storage import as_of, at_time, contracts, gap_rows, holes, ledger, newest, pauses, series, unverified
 from storage.changes import ServiceState
 from storage.database import open_for_reading, transaction
 from storage.errors import translating
 from storage.models import AbsentRow, ArchiveFileRow, DocumentRow, SeriesRow, ServiceRow
 from storage.newest import Newest
 from storage.page import Page
-from storage.records import BarAt, ContractRecord, Gap, Seed, SeriesSummary, StoredBar, UnverifiedMinutes
+from storage.records import BarAt, BarsAsOf, ContractRecord, Gap, Seed, SeriesSummary, StoredBar, UnverifiedMinutes
 from storage.signal import ChangeSignal
 from wire.rows import row_from_bar
 
@@ -77,6 +78,26 @@ class Reader:
         with self._snapshot(f"bars of {record.contract.symbol}") as connection:
             page = Page(connection, record, interval, start_ms, end_ms, limit)
             return page.stored() if interval in STORED else page.derived()
+
+    def bars_as_of(
+        self,
+        record: ContractRecord,
+        interval: Interval,
+        edge_ms: int,
+        *,
+        start_ms: int | None = None,
+        end_ms: int | None = None,
+        limit: int,
+        lacking: Sequence[Hole] = (),
+    ) -> BarsAsOf:
+        """The same as `bars`, as they stood at `edge_ms`, the end of a minute: what was closed by then, with the
+        final values, and the bar then in progress, made exactly of the stored smaller ones that had ended.
+
+        Args:
+            lacking: what the exchange was just found not to have.
+        """
+        with self._snapshot(f"bars of {record.contract.symbol}") as connection:
+            return as_of.bars_as_of(connection, record, interval, edge_ms, start_ms, end_ms, limit, lacking)
 
     def rows_json(
         self,

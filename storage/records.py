@@ -38,6 +38,17 @@ class BarAt(NamedTuple):
     bar: StoredBar | None
 
 
+class BarsAsOf(NamedTuple):
+    """Bars as they stood at the close of a past minute."""
+
+    closed: list[StoredBar]
+    """Ascending."""
+    partial: StoredBar | None
+    """The bar that was in progress then, and follows; None where none was, or where it was not asked for."""
+    holes: list[Hole]
+    """Why it is lacking, if it is: bars that are neither held nor known not to exist. Its place is left free."""
+
+
 class Seed(NamedTuple):
     """Closed bars that tile from the week's start to some minute, ascending, and what is missing between them."""
 

@@ -35,6 +35,7 @@ LIBRARY_AT_HOME_IN = {
     "socks": ("exchange/",),
     "bottle": ("web/",),
     "a2wsgi": ("web/",),
+    "prometheus_client": ("web/",),
     "uvicorn": ("web/", "exchange/simulated/"),
     "pykka": ("actors/",),
     "rich": ("run.py",),

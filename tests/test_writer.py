@@ -131,6 +131,7 @@ def test_what_came_since_the_last_tick_is_committed_together_and_acknowledged_on
     assert world.facts() == {
         "last_commit_s": world.now_s,
         "last_commit": 77_000,
+        "commits": len(world.disk.commits),
         "bars_written": 4,
         "bars_removed": 0,
         "waiting": 0,

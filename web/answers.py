@@ -1,7 +1,8 @@
-"""Requests as handlers see them, answers, and refusals in the two forms that are spoken here.
+"""Requests as handlers see them, answers, and refusals in the three forms that are spoken here.
 
 The native form of a refusal is `{"error": {"code": "unknown_symbol", "message": "…"}}`; below the exchange's
-own paths it is the exchange's `{"code": -1121, "msg": "Invalid symbol."}`.
+own paths it is the exchange's `{"code": -1121, "msg": "Invalid symbol."}`, and below `/udf/` that of UDF,
+`{"s": "error", "errmsg": "…"}`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import msgspec
 from wire.errors import ApiError, not_served, unavailable
 
 EXCHANGE_PATHS = ("/fapi/", "/dapi/", "/api/v3/")
+UDF_PATHS = "/udf/"
 INCOMPLETE_HEADER = "X-Barkeep-Incomplete"
 JSON = "application/json"
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
@@ -46,6 +48,13 @@ class Refusal(Exception):
         return {"error": {"code": self.code, "message": self.message}}
 
 
+class UdfRefusal(Refusal):
+    """A refusal in the form of TradingView's UDF protocol, which knows a message only."""
+
+    def body(self) -> dict[str, Any]:
+        return {"s": "error", "errmsg": self.message}
+
+
 def json_answer(body: Any, status: int = 200) -> Answer:
     return Answer(msgspec.json.encode(body), status)
 
@@ -67,6 +76,8 @@ def refusal_for(path: str, status: int) -> ApiError | Refusal:
         status: 404, 405, 503 when the file cannot be read just now, or 500 when the fault is ours.
     """
     exchange_form = path.startswith(EXCHANGE_PATHS)
+    if path.startswith(UDF_PATHS):
+        return UdfRefusal("refused", _UDF_MESSAGES.get(status, _UDF_MESSAGES[500]), status)
     if status == 404:
         return not_served(path[:100]) if exchange_form else Refusal("not_found", "There is no such page.", status)
     if status == 405:
@@ -78,6 +89,16 @@ def refusal_for(path: str, status: int) -> ApiError | Refusal:
     if exchange_form:
         return ApiError(-1000, "An unknown error occurred while processing the request.", status)
     return Refusal("internal_error", "Answering failed; the log says why.", status)
+
+
+_UDF_MESSAGES = MappingProxyType(
+    {
+        404: "there is no such page",
+        405: "this page answers GET and HEAD only",
+        500: "answering failed; the log says why",
+        503: "the data cannot be read just now",
+    }
+)
 
 
 def parameters(query: Query, duplicate: Callable[[str], Exception]) -> dict[str, str]:

@@ -12,9 +12,11 @@ import bottle  # type: ignore[import-untyped]
 from storage import StorageError
 from web.answers import JSON, Answer, Handler, Query, Refusal, refusal_for, refused
 from web.compatible import compatible_routes
+from web.metrics import NO_ROUTE, Metrics
 from web.native import native_routes
 from web.sources import Sources
 from web.through import ReadThrough
+from web.udf import udf_routes
 from wire.errors import ApiError
 
 logger = logging.getLogger(__name__)
@@ -24,16 +26,26 @@ def make_app(sources: Sources) -> bottle.Bottle:
     """All pages over `sources`. Every application is its own: several may live in one process."""
     app = bottle.Bottle()
     app.add_hook("after_request", _allow_every_origin)
-    app.default_error_handler = _no_handler
-    through = ReadThrough(sources)
-    for path, handler in [*native_routes(sources, through), *compatible_routes(sources, through)]:
-        app.route(path, callback=_callback(handler))
+    through, metrics = ReadThrough(sources), Metrics(sources)
+    app.default_error_handler = _no_handler(metrics)
+    routes = [
+        *native_routes(sources, through),
+        *compatible_routes(sources, through),
+        *udf_routes(sources, through),
+        ("/metrics", metrics.page),
+    ]
+    for path, handler in routes:
+        app.route(path, callback=_callback(path, handler, metrics, sources.monotonic_s))
     return app
 
 
-def _callback(handler: Handler) -> Callable[[], bottle.HTTPResponse]:
+def _callback(
+    route: str, handler: Handler, metrics: Metrics, monotonic_s: Callable[[], float]
+) -> Callable[[], bottle.HTTPResponse]:
     def call() -> bottle.HTTPResponse:
+        begun_s = monotonic_s()
         answer = _answer(handler, bottle.request.path, bottle.request.query_string)
+        metrics.answered(route, answer.status, monotonic_s() - begun_s)
         return bottle.HTTPResponse(answer.body, answer.status, {"Content-Type": JSON, **answer.headers})
 
     return call
@@ -62,7 +74,12 @@ def _allow_every_origin() -> None:
     bottle.response.set_header("Access-Control-Allow-Origin", "*")
 
 
-def _no_handler(error: Any) -> bytes:
-    """The body for an unknown path or method, which the router refuses before any handler is found."""
-    bottle.response.content_type = JSON
-    return refused(refusal_for(bottle.request.path, error.status_code)).body
+def _no_handler(metrics: Metrics) -> Callable[[Any], bytes]:
+    """What makes the body for an unknown path or method, which the router refuses before any handler is found."""
+
+    def refuse(error: Any) -> bytes:
+        bottle.response.content_type = JSON
+        metrics.answered(NO_ROUTE, error.status_code, 0.0)
+        return refused(refusal_for(bottle.request.path, error.status_code)).body
+
+    return refuse

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bars import INTERVALS, ContractKey
 from storage import ContractRecord, SeriesSummary, StoredBar
 from web.answers import Answer, Handler, Query, Refusal, json_answer, parameters, saying_what_is_missing
+from web.as_of import bars_as_of, edge_of
 from web.closed import closed_page
 from web.exchange_info import newest_contracts
 from web.gaps import gap_page
@@ -45,11 +46,17 @@ class _NativePages:
         self._symbols = Remembered(self._list_symbols, sources.monotonic_s)
 
     def klines(self, query: Query) -> Answer:
-        request = within_time(_parse_request(parameters(query, _duplicate)))
+        asked = parameters(query, _duplicate)
+        request = within_time(_parse_request(asked))
+        edge_ms = edge_of(_whole_number(asked, "as_of"), self._sources.now_ms())
         reader = self._sources.reader
         record = reader.find(request.symbol)
         if record is None or not record.contract.is_perpetual:
             raise Refusal("unknown_symbol", f"There is no contract {request.symbol[:40]!r} here.", 404)
+
+        if edge_ms is not None:
+            bars, reason = bars_as_of(self._sources, self._through, record, request, edge_ms)
+            return saying_what_is_missing(json_answer(_body(request, bars, as_of=edge_ms)), reason)
 
         def read() -> tuple[list[StoredBar], Held | None]:
             bars = reader.bars(
@@ -58,12 +65,7 @@ class _NativePages:
             return bars, held_in_bars(bars)
 
         bars, reason = self._through.answer(record, request, read)
-        body = {
-            "symbol": record.contract.symbol,
-            "interval": request.interval.name,
-            "klines": [kline_of(bar, request.interval) for bar in bars],
-        }
-        return saying_what_is_missing(json_answer(body), reason)
+        return saying_what_is_missing(json_answer(_body(request, bars)), reason)
 
     def symbols(self, _query: Query) -> Answer:
         return json_answer(self._symbols())
@@ -83,6 +85,11 @@ class _NativePages:
             series.setdefault(summary.key, []).append(summary)
         contracts = newest_contracts(self._sources.reader.contracts())
         return {"symbols": [_symbol(record, series.get(record.contract.key, [])) for record in contracts]}
+
+
+def _body(request: KlinesRequest, bars: Sequence[StoredBar], **more: int) -> dict[str, Any]:
+    klines = [kline_of(bar, request.interval) for bar in bars]
+    return {"symbol": request.symbol, "interval": request.interval.name, **more, "klines": klines}
 
 
 def _symbol(record: ContractRecord, series: list[SeriesSummary]) -> dict[str, Any]:

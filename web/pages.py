@@ -185,12 +185,13 @@ def _reason(
     if missing:
         first = missing[0]
         more = f" and {len(missing) - 1} more spans" if len(missing) > 1 else ""
-        return f"bars of {interval} from {_iso(first.start_ms)} to {_iso(first.stop_ms)} are not held{more}"
+        return f"bars of {interval} from {iso(first.start_ms)} to {iso(first.stop_ms)} are not held{more}"
     end_ms = request.interval.ceil(contract.delivery_ms)
     if asked.stop_ms >= end_ms and _wanted_stop_ms(request, now_ms) > end_ms:
-        return f"the contract ended at {_iso(contract.delivery_ms)}; what the exchange shows after that is not kept"
+        return f"the contract ended at {iso(contract.delivery_ms)}; what the exchange shows after that is not kept"
     return None
 
 
-def _iso(time_ms: int) -> str:
+def iso(time_ms: int) -> str:
+    """A time as people read it."""
     return (_EPOCH + timedelta(milliseconds=time_ms)).strftime("%Y-%m-%dT%H:%M:%SZ")

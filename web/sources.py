@@ -33,3 +33,5 @@ class Sources:
     watch: Watch | None = None
     """Has live events delivered, by threads that must not be held up. None where there are none: then they are read
     from the file as it changes."""
+    push_clients: Callable[[], int] | None = None
+    """How many WebSocket clients are connected; None where there is no push."""

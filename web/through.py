@@ -17,6 +17,8 @@ T = TypeVar("T")
 
 FETCH_S = 9.5
 """All that a client waits for the exchange. Clients' own patience is 10 s and more."""
+FETCH_BARS_MAX = 10_000
+"""The most bars to ask for at once: the data service fetches no more for one request."""
 ROUNDS_MAX = 4
 """Where the exchange has no bars, a full answer reaches further than was asked, and a next span may be missing."""
 WAITING_MAX = WORKERS - 8
@@ -37,15 +39,24 @@ class ReadThrough:
         self._sources = sources
         self._places = threading.BoundedSemaphore(waiting_max)
 
+    def deadline_s(self) -> float:
+        """Until when a request that comes now may wait."""
+        return self._sources.monotonic_s() + FETCH_S
+
     def answer(
-        self, record: ContractRecord, request: KlinesRequest, read: Callable[[], tuple[T, Held | None]]
+        self,
+        record: ContractRecord,
+        request: KlinesRequest,
+        read: Callable[[], tuple[T, Held | None]],
+        deadline_s: float | None = None,
     ) -> tuple[T, str | None]:
         """What `read` gives once the bars that it lacks are stored, and in one line what is missing all the same.
 
         Args:
             read: reads the answer to `request` from the database; also says which bars it holds.
+            deadline_s: until when to wait; None: as long as any request may.
         """
-        deadline_s = self._sources.monotonic_s() + FETCH_S
+        deadline_s = self.deadline_s() if deadline_s is None else deadline_s
         fetched: list[Span] = []
         why: str | None = None
         for rounds_left in reversed(range(ROUNDS_MAX + 1)):
@@ -54,10 +65,26 @@ class ReadThrough:
             spans = [] if now_ms is None or why is not None else _fetchable(found, request, record, now_ms)
             if not spans or not rounds_left or self._sources.fetch is None:
                 break
-            why = self._fetch(record.contract.key, found.interval, spans, deadline_s)
+            why = self.fetch(record.contract.key, found.interval, spans, deadline_s)
             if why is None:
                 fetched += spans
-        return answer, found.reason if found.reason is None or why is None else f"{found.reason}: {_one_line(why)}"
+        return answer, found.reason if found.reason is None or why is None else f"{found.reason}: {why}"
+
+    def fetch(self, key: ContractKey, interval: Interval, spans: Sequence[Span], deadline_s: float) -> str | None:
+        """Fetch spans of a stored interval; returns None when they are stored, as far as the exchange has any, else
+        in one line why not."""
+        fetch, left_s = self._sources.fetch, deadline_s - self._sources.monotonic_s()
+        if fetch is None:
+            return "nothing is fetched on request here"
+        if left_s <= 0:
+            return "fetching them took too long"
+        if not self._places.acquire(blocking=False):
+            return "too many requests are waiting for the exchange"
+        try:
+            why = fetch(key, interval, spans, left_s)
+        finally:
+            self._places.release()
+        return None if why is None else _one_line(why)
 
     def _look(
         self,
@@ -78,17 +105,6 @@ class ReadThrough:
                 found = completeness(self._sources.reader, record, request, held, now_ms, fetched)
         return answer, found
 
-    def _fetch(self, key: ContractKey, interval: Interval, spans: Sequence[Span], deadline_s: float) -> str | None:
-        fetch, left_s = self._sources.fetch, deadline_s - self._sources.monotonic_s()
-        if fetch is None or left_s <= 0:
-            return "fetching them took too long"
-        if not self._places.acquire(blocking=False):
-            return "too many requests are waiting for the exchange"
-        try:
-            return fetch(key, interval, spans, left_s)
-        finally:
-            self._places.release()
-
 
 def _fetchable(found: Completeness, request: KlinesRequest, record: ContractRecord, now_ms: int) -> list[Span]:
     """What to fetch next of what is missing: no more than was asked for or than one page brings, from the end that
@@ -96,7 +112,7 @@ def _fetchable(found: Completeness, request: KlinesRequest, record: ContractReco
     interval, settled = found.interval, Span(0, found.interval.floor(now_ms - SETTLE_MS))
     spans = [span for missing in found.missing if not (span := missing.intersect(settled)).is_empty]
     asked = interval.count(*asked_span(request, record.contract, now_ms))
-    return _ends(spans, interval, max(PAGE_BARS, asked), newest=request.start_ms is None)
+    return _ends(spans, interval, min(FETCH_BARS_MAX, max(PAGE_BARS, asked)), newest=request.start_ms is None)
 
 
 def _ends(spans: Sequence[Span], interval: Interval, bars_max: int, *, newest: bool) -> list[Span]:
