@@ -174,6 +174,7 @@ def test_when_time_is_over_the_answer_holds_what_is_there(file: File, server: We
 def test_more_than_may_wait_are_answered_at_once_and_other_pages_go_on(file: File, server: WebServer) -> None:
     file.commit(closed(BTC, 0, 1))
     waiting = [Asked(server, f"{at(0)}&wait=200") for _ in range(3)]
+    wait_until(lambda: server._hold is not None and server._hold._waiting == 3, PATIENCE_S, "they wait")  # noqa: SLF001
     wait_until(lambda: get(server, f"{at(0)}&wait=200")["late"] != [], PATIENCE_S, "a fourth one is answered")
     file.commit(closed(ETH, 0, 1), closed(FOREIGN, 0, 1))
     assert all(one.answer()["complete"] for one in waiting)
