@@ -10,7 +10,6 @@ has a bounded queue, and one that is too slow is closed (1008), never waited for
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import parse_qsl
@@ -39,11 +38,11 @@ Send = Callable[[Any], Awaitable[None]]
 class Client:
     """One connection: its dialogue, and the frames of this moment."""
 
-    def __init__(self, socket: ClientSocket, address: Address, now_s: float) -> None:
+    def __init__(self, socket: ClientSocket, address: Address, ping_at_s: float) -> None:
         self.socket = socket
         self.publisher = Publisher(combined=address.combined)
         self.hears_bars = address.route in (MARKET, "")
-        self.ping_at_s = now_s + PING_EVERY_S
+        self.ping_at_s = ping_at_s
         self.pinged_s: float | None = None
         """When the oldest ping went out that no pong followed."""
         self._outbox: list[bytes] = []
@@ -65,21 +64,23 @@ class PushServer:
 
     Args:
         sources: without live events of its own, they are taken from the file.
-        monotonic_s: local time, for pings.
         clients_max: further ones are refused with HTTP 503.
+        ping_every_s, pong_within_s: as the exchange has it, unless given.
     """
 
     def __init__(
         self,
         sources: Sources,
         *,
-        monotonic_s: Callable[[], float] = time.monotonic,
         clients_max: int = CLIENTS_MAX,
+        ping_every_s: float = PING_EVERY_S,
+        pong_within_s: float = PONG_WITHIN_S,
     ) -> None:
         self._sources = sources
         self._file = FileFeed(sources.reader, sources.now_ms)
         self._watch: Watch = sources.watch or self._file.watch
-        self._monotonic_s = monotonic_s
+        self._ping_every_s = ping_every_s
+        self._pong_within_s = pong_within_s
         self._clients_max = clients_max
         self._clients: dict[Client, None] = {}
         self._board: Board | None = None
@@ -114,7 +115,8 @@ class PushServer:
             await _refuse(send, 404 if address is None else 503)
             return
         await send({"type": "websocket.accept"})
-        client = Client(scope["state"][STATE_KEY], address, self._monotonic_s())
+        ping_at_s = asyncio.get_running_loop().time() + self._ping_every_s
+        client = Client(scope["state"][STATE_KEY], address, ping_at_s)
         self._clients[client] = None
         try:
             if address.names and not client.publisher.subscribe(address.names):
@@ -127,7 +129,7 @@ class PushServer:
             board.part(client, list(client.publisher.names))
 
     async def _listen(self, client: Client, board: Board, receive: Receive) -> None:
-        while (event := await receive())["type"] == "websocket.receive":
+        while (event := await receive())["type"] == "websocket.receive" and client.socket.may_talk():
             publisher, text = client.publisher, event.get("text")
             before = set(publisher.names)
             answer = publisher.on_request(event["bytes"] if text is None else text)
@@ -147,8 +149,8 @@ class PushServer:
         assert self._loop is not None
         assert self._board is not None
         self._timer = self._loop.call_later(TICK_S, self._tick)
-        now_s = self._monotonic_s()
-        self._board.tick(self._loop.time())
+        now_s = self._loop.time()
+        self._board.tick(now_s)
         for client in list(self._clients):
             if now_s >= client.ping_at_s:
                 self._ping(client, now_s)
@@ -157,11 +159,11 @@ class PushServer:
         ponged = client.socket.take_pong()
         if client.pinged_s is None or ponged:
             client.pinged_s = now_s
-        elif now_s - client.pinged_s >= PONG_WITHIN_S:
-            client.socket.transport.abort()
+        elif now_s - client.pinged_s >= self._pong_within_s:
+            client.socket.abort()
             return
         client.socket.ping(str(self._sources.now_ms() or 0).encode())
-        client.ping_at_s = now_s + PING_EVERY_S
+        client.ping_at_s = now_s + self._ping_every_s
 
 
 def _address(scope: Scope) -> Address | None:

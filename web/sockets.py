@@ -46,6 +46,7 @@ class ClientSocket(WebSocketsSansIOProtocol):
         self._has_ponged = False
         self._waiting: deque[bytes] = deque()
         self._pace = MessagePace()
+        self._is_junk = False
 
     @property
     def is_open(self) -> bool:
@@ -65,6 +66,13 @@ class ClientSocket(WebSocketsSansIOProtocol):
     def ping(self, payload: bytes) -> None:
         self.write((ping_frame(payload),))
 
+    def may_talk(self) -> bool:
+        """Count what a client sent; whoever talks too fast is closed. Messages are counted as they are answered."""
+        if not self._pace.is_too_fast(self.loop.time()):
+            return True
+        self.close(POLICY, TOO_FAST)
+        return False
+
     def take_pong(self) -> bool:
         """Whether a pong has come since this was last asked."""
         has_ponged, self._has_ponged = self._has_ponged, False
@@ -77,12 +85,11 @@ class ClientSocket(WebSocketsSansIOProtocol):
         self._waiting.clear()
         self.conn.send_close(code, reason)
         self.transport.write(b"".join(self.conn.data_to_send()))
-        self.close_sent = True
-        self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
-        if self.read_paused:
-            self.read_paused = False
-            self.transport.resume_reading()
-        self.close_timer = self.loop.call_later(CLOSE_TIMEOUT_S, self.transport.abort)
+        self._closed(code, reason)
+
+    def abort(self) -> None:
+        """Break the connection without a word."""
+        self.transport.abort()
 
     # --- what uvicorn and asyncio call
 
@@ -106,6 +113,8 @@ class ClientSocket(WebSocketsSansIOProtocol):
             self.transport.write(b"".join(frames))
 
     def data_received(self, data: bytes) -> None:
+        if self._is_junk:
+            return
         super().data_received(data)
         if self.conn.handshake_exc is not None and not self.handshake_initiated:
             # The request cannot even be read, as with a line of more than 8,192 bytes: uvicorn passes no answer on.
@@ -113,40 +122,48 @@ class ClientSocket(WebSocketsSansIOProtocol):
             self.transport.write(b"".join(self.conn.data_to_send()) or _UNREADABLE)
             self.transport.close()
 
+    def handle_parser_exception(self) -> None:
+        """Close with the code that websockets found fit, and read on a while: with data unread the system would break
+        the connection, and the client never learn why."""
+        self._is_junk = True
+        assert self.conn.close_sent is not None
+        code, reason = self.conn.close_sent.code, self.conn.close_sent.reason
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self._closed(code, reason)
+
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)
         if hasattr(self, "scope"):  # a refused handshake gets none
             self.scope["state"][STATE_KEY] = self
 
     def handle_cont(self, event: Frame) -> None:
-        if self._may_talk():
+        if self.may_talk():
             super().handle_cont(event)
 
     def handle_ping(self) -> None:
-        if self._may_talk():
+        if self.may_talk():
             super().handle_ping()
 
     def handle_pong(self, event: Frame) -> None:
         self._has_ponged = True
-        if self._may_talk():
+        if self.may_talk():
             super().handle_pong(event)
 
     def send_receive_event_to_app(self) -> None:
-        if not self._may_talk():
-            self.frames = []
-            return
         if self.curr_msg_data_type == "text" and not _is_utf8(b"".join(self.frames)):
             self.frames = []
             self.close(INVALID_DATA, "Invalid UTF-8")
             return
         super().send_receive_event_to_app()
 
-    def _may_talk(self) -> bool:
-        """Count what a client sent; whoever talks too fast is closed."""
-        if not self._pace.is_too_fast(self.loop.time()):
-            return True
-        self.close(POLICY, TOO_FAST)
-        return False
+    def _closed(self, code: int, reason: str) -> None:
+        """The close was sent: end the application's `receive`, and wait a little for the client's own close."""
+        self.close_sent = True
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
+        if self.read_paused:
+            self.read_paused = False
+            self.transport.resume_reading()
+        self.close_timer = self.loop.call_later(CLOSE_TIMEOUT_S, self.transport.abort)
 
 
 def _is_utf8(data: bytes) -> bool:

@@ -6,7 +6,7 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -89,15 +89,26 @@ class Client:
             if opcode == websocket.ABNF.OPCODE_CLOSE:
                 return int.from_bytes(data[:2], "big"), data[2:].decode()
 
+    def send_raw(self, data: bytes) -> None:
+        """Send bytes that need not be whole frames.
+
+        Raises:
+            OSError: the connection is gone.
+        """
+        plain = self.socket.sock
+        assert isinstance(plain, socket.socket)
+        plain.sendall(data)
+
     def close(self) -> None:
         self.socket.close()
 
     def hang_up(self) -> None:
         """Be gone without a word."""
-        sock = self.socket.sock
-        assert isinstance(sock, socket.socket)
-        sock.shutdown(socket.SHUT_RDWR)
-        sock.close()
+        plain = self.socket.sock
+        assert isinstance(plain, socket.socket)
+        with suppress(OSError):
+            plain.shutdown(socket.SHUT_RDWR)
+        plain.close()
 
 
 class Service:
