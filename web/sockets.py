@@ -104,6 +104,11 @@ class ClientSocket(WebSocketsSansIOProtocol):
         if self.initial_response is not None and self.close_sent:
             self.handshake_complete = True  # with a refusal; uvicorn would log an error
 
+    def shutdown(self) -> None:
+        super().shutdown()
+        if self._waiting or not self.writable.is_set():
+            self.transport.abort()  # nobody reads: the server does not stop later for that
+
     def resume_writing(self) -> None:
         super().resume_writing()
         while self._waiting and self.writable.is_set() and self.is_open:

@@ -82,6 +82,16 @@ class Client:
         assert text, "the connection is closed"
         return text
 
+    def hear_within(self, timeout_s: float) -> Any:
+        """What comes next; None when nothing comes in time."""
+        self.socket.settimeout(timeout_s)
+        try:
+            return self.hear()
+        except websocket.WebSocketTimeoutException:
+            return None
+        finally:
+            self.socket.settimeout(PATIENCE_S)
+
     def closing(self) -> tuple[int, str]:
         """Read until the close; its code and reason."""
         while True:
