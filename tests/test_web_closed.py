@@ -55,8 +55,13 @@ def file(tmp_path: Path) -> Iterator[File]:
 
 
 @pytest.fixture
-def server(file: File) -> Iterator[WebServer]:
-    server = WebServer(file.app(), HOST, 0, hold=ClosedHold(file.reader, waiting_max=3))
+def hold(file: File) -> ClosedHold:
+    return ClosedHold(file.reader, waiting_max=3)
+
+
+@pytest.fixture
+def server(file: File, hold: ClosedHold) -> Iterator[WebServer]:
+    server = WebServer(file.app(), HOST, 0, hold=hold)
     server.start()
     yield server
     server.stop()
@@ -150,10 +155,11 @@ def test_a_bad_request_is_told_which_parameter_and_what_would_be_right(
     assert get(server, query) == answered.json
 
 
-def test_an_answer_is_held_until_the_last_bar_is_in(file: File, server: WebServer) -> None:
+def test_an_answer_is_held_until_the_last_bar_is_in(file: File, server: WebServer, hold: ClosedHold) -> None:
     file.commit(closed(BTC, 0, 1), closed(ETH, 0, 1), closed(FOREIGN, 0, 1))
     asked = Asked(server, f"{at(1)}&wait=60")
     again = Asked(server, f"{at(0, '5m')}&wait=60")
+    wait_until(lambda: hold.waiting == 2, PATIENCE_S, "both wait")
     file.commit(closed(BTC, 1, 4), closed(ETH, 1, 4))
     assert get(server, f"{at(1)}&wait=0.2")["late"] == ["龙虾USDT"]
     assert (asked.answers, again.answers) == ([], [])
@@ -171,30 +177,32 @@ def test_when_time_is_over_the_answer_holds_what_is_there(file: File, server: We
     assert (answer["complete"], symbols(answer), answer["late"]) == (False, ["BTCUSDT"], ["ETHUSDT", "龙虾USDT"])
 
 
-def test_more_than_may_wait_are_answered_at_once_and_other_pages_go_on(file: File, server: WebServer) -> None:
+def test_more_than_may_wait_are_answered_at_once(file: File, server: WebServer, hold: ClosedHold) -> None:
     file.commit(closed(BTC, 0, 1))
     waiting = [Asked(server, f"{at(0)}&wait=200") for _ in range(3)]
-    wait_until(lambda: server._hold is not None and server._hold._waiting == 3, PATIENCE_S, "they wait")  # noqa: SLF001
-    wait_until(lambda: get(server, f"{at(0)}&wait=200")["late"] != [], PATIENCE_S, "a fourth one is answered")
+    wait_until(lambda: hold.waiting == 3, PATIENCE_S, "three wait")
+    assert get(server, f"{at(0)}&wait=200")["late"] == ["ETHUSDT", "龙虾USDT"]
     file.commit(closed(ETH, 0, 1), closed(FOREIGN, 0, 1))
     assert all(one.answer()["complete"] for one in waiting)
 
 
-def test_one_who_leaves_makes_room(file: File, server: WebServer) -> None:
+def test_one_who_leaves_makes_room(file: File, server: WebServer, hold: ClosedHold) -> None:
     file.commit(closed(BTC, 0, 1))
-    for _ in range(10):
+    for _ in range(5):
         connection = http.client.HTTPConnection(HOST, server.port, timeout=PATIENCE_S)
         connection.request("GET", f"/api/closed?{at(0)}&wait=200")
+        wait_until(lambda: hold.waiting == 1, PATIENCE_S, "it waits")
         connection.close()
+        wait_until(lambda: hold.waiting == 0, PATIENCE_S, "it is missed")
     asked = Asked(server, f"{at(0)}&wait=200")
     file.commit(closed(ETH, 0, 1), closed(FOREIGN, 0, 1))
     assert asked.answer()["complete"]
 
 
-def test_stopping_answers_those_who_wait(file: File, server: WebServer) -> None:
+def test_stopping_answers_those_who_wait(file: File, server: WebServer, hold: ClosedHold) -> None:
     file.commit(closed(BTC, 0, 1))
     asked = Asked(server, f"{at(0)}&wait=200")
-    wait_until(lambda: server._hold is not None and server._hold._waiting == 1, PATIENCE_S, "it waits")  # noqa: SLF001
+    wait_until(lambda: hold.waiting == 1, PATIENCE_S, "it waits")
     server.stop()
     assert asked.answer()["late"] == ["ETHUSDT", "龙虾USDT"]
 

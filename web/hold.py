@@ -52,6 +52,11 @@ class ClosedHold:
         self._signal: ChangeSignal | None = None
         self._task: asyncio.Task[None] | None = None
 
+    @property
+    def waiting(self) -> int:
+        """How many requests wait. May be asked by any thread."""
+        return self._waiting
+
     def begin(self) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="closed-hold")
 
