@@ -10,10 +10,11 @@ from urllib.parse import parse_qsl
 import bottle  # type: ignore[import-untyped]
 
 from storage import StorageError
-from web.answers import JSON, Answer, Handler, Query, Refusal, refusal_for, refused
+from web.answers import JSON, Answer, Handler, Query, Refusal, json_answer, refusal_for, refused
 from web.compatible import compatible_routes
 from web.metrics import NO_ROUTE, Metrics
 from web.native import native_routes
+from web.openapi import document
 from web.sources import Sources
 from web.through import ReadThrough
 from web.udf import udf_routes
@@ -33,10 +34,16 @@ def make_app(sources: Sources) -> bottle.Bottle:
         *compatible_routes(sources, through),
         *udf_routes(sources, through),
         ("/metrics", metrics.page),
+        ("/openapi.json", _openapi()),
     ]
     for path, handler in routes:
         app.route(path, callback=_callback(path, handler, metrics, sources.monotonic_s))
     return app
+
+
+def _openapi() -> Handler:
+    answer = json_answer(document())
+    return lambda _query: answer
 
 
 def _callback(

@@ -10,8 +10,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 Get = Callable[[str], bytes]
-POLLED_BARS = 10
-POLLED_COUNTBACK = 2
+POLLED_SPAN_BARS = 10
 
 Candle = tuple[Decimal, Decimal, Decimal, Decimal, Decimal]
 """Open, high, low, close, volume."""
@@ -24,11 +23,13 @@ class UdfChart:
     Args:
         get: the body of the answer to a target below the server's root.
         seconds: the length of a bar of the resolution.
+        polled: how many bars are asked for when looking for the newest ones.
     """
 
     get: Get
     resolution: str
     seconds: int
+    polled: int = 2
     ticker: str = ""
     candles: dict[int, Candle] = field(default_factory=dict)
     """By open time in seconds."""
@@ -77,7 +78,7 @@ class UdfChart:
             "history",
             symbol=self.ticker,
             resolution=self.resolution,
-            **{"from": now_s - POLLED_BARS * self.seconds, "to": now_s, "countback": POLLED_COUNTBACK},
+            **{"from": now_s - POLLED_SPAN_BARS * self.seconds, "to": now_s, "countback": self.polled},
         )
         if answer["s"] == "ok":
             self.candles.update(self._candles(answer))
