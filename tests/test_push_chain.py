@@ -158,7 +158,7 @@ def test_one_barkeep_feeds_another_and_both_end_with_the_same_bars(tmp_path: Pat
         far = enter(served(second))
         two = enter(closing(Reader(tmp_path / "2.db")))
         heard = Heard(Client(far.port, f"/market/stream?streams={'/'.join(streams)}"))
-        heard.until(lambda frames: any(event["k"]["x"] for event in frames.get(streams[-1], [])))
+        heard.until(lambda _frames: all(heard.finals(stream) for stream in streams))
         stop_ms = MINUTE.floor(exchange.now_ms()) + 2 * MINUTE_MS
 
         def are_equal() -> bool:
