@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 import websocket
 
 from bars import FIVE_MINUTES, INTERVALS, MINUTE, MINUTE_MS, Bar, ContractKey
-from storage import ClosedBars, Origin
+from storage import BarStore, ClosedBars, ContractsSeen, Origin
 from tests.support.market import MONDAY_MS, a_bar, a_contract, some_bars
 from tests.support.push import HOST, NOW_MS, PATIENCE_S, Service, serving
 from tests.support.service import wait_until
@@ -104,15 +105,14 @@ def test_a_continuous_stream_names_the_pair_and_only_its_own_type_speaks(service
 
     heard: list[dict[str, Any]] = []
     told = 0
-    client.socket.settimeout(0.2)
 
     def is_heard() -> bool:
         nonlocal told
         told += 1  # the types are looked up in a thread of their own, so that the first events may be too early
         for key in (BTC, ContractKey("XAUUSDT", MONDAY_MS)):
             service.source.tell(key, MINUTE, minute(told))
-        with contextlib.suppress(websocket.WebSocketTimeoutException):
-            heard.extend(client.hear() for _ in range(2))
+        while (event := client.hear_within(0.2)) is not None:
+            heard.append(event)
         return {event["ps"] for event in heard} == {"BTCUSDT", "XAUUSDT"}
 
     wait_until(is_heard, PATIENCE_S, "both contracts are heard")
@@ -234,3 +234,35 @@ def raw_answer(port: int, path: str) -> bytes:
 def test_a_request_line_that_is_too_long_is_refused_and_the_connection_ends(service: Service) -> None:
     answer = raw_answer(service.port, f"/ws/{'a' * 9_000}")
     assert answer.startswith(b"HTTP/1.1 4")
+
+
+def test_a_contract_that_is_listed_later_speaks_on_its_continuous_stream_too(service: Service, tmp_path: Path) -> None:
+    client = service.client("/ws/laterusdt_perpetual@continuousKline_1m")
+    service.source.wait_for("LATERUSDT", MINUTE)
+    later = a_contract("LATERUSDT")
+    with contextlib.closing(BarStore.open(tmp_path / "bars.db")) as store:
+        store.commit([ContractsSeen([later])])
+    told = 0
+
+    def is_heard() -> bool:
+        nonlocal told
+        told += 1
+        service.source.tell(later.key, MINUTE, minute(told))
+        event = client.hear_within(0.2)
+        return event is not None and event["ps"] == "LATERUSDT"
+
+    wait_until(is_heard, PATIENCE_S, "it is heard")
+
+
+def test_stopping_leaves_no_thread_and_tells_clients(tmp_path: Path) -> None:
+    before = set(threading.enumerate())
+    stored = ClosedBars(BTC, MINUTE, some_bars(MINUTE, MONDAY_MS, 1), Origin.STREAM)
+    with serving(tmp_path / "bars.db", changes=[stored]) as service:
+        client = service.client("/ws/btcusdt@kline_3m/btcusdt_perpetual@continuousKline_1h")
+        service.source.wait_for("BTCUSDT", MINUTE)
+        service.source.tell(BTC, MINUTE, minute(1))
+        client.hear()
+        service.server.stop()
+        assert client.closing()[0] == 1012
+        assert not service.source.watchers
+    assert set(threading.enumerate()) <= before

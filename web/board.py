@@ -33,6 +33,8 @@ SERIES_MAX = 50_000
 ASK_AGAIN_S = 1.0
 ASK_AGAIN_MAX_S = 60.0
 
+_json = msgspec.json.Encoder().encode
+
 
 class Listener(Protocol):
     """A client, as the board sees it."""
@@ -54,6 +56,11 @@ class Channel:
     name: str
     stream: Stream
     listeners: dict[Listener, None] = field(default_factory=dict)
+    opening: bytes = b""
+    """What a wrapped event begins with."""
+
+    def __post_init__(self) -> None:
+        self.opening = b'{"stream":%b,"data":' % _json(self.name)
 
 
 @dataclass(slots=True, eq=False)
@@ -66,7 +73,7 @@ class Followed:
     ask_at_s: float = 0.0
     wait_s: float = ASK_AGAIN_S
     look_again_at_s: float = 0.0
-    is_asked: bool = False
+    looking_up: int = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -104,6 +111,9 @@ class Board:
         self._tapped: dict[tuple[str, Interval], Tapped] = {}
         self._types: dict[ContractKey, str] = {}
         self._touched: dict[Listener, None] = {}
+        self._is_closed = False
+        self._time_ms: int | None = None
+        """The exchange's time in this turn, where it was needed: asking may cost a query."""
 
     def listen(self, listener: Listener, names: Iterable[str]) -> None:
         """Send a listener the frames of these streams; names that carry no bars are passed over."""
@@ -113,7 +123,7 @@ class Board:
                 followed = self._follow(stream)
                 channel = followed.channels.setdefault(name, Channel(name, stream))
                 channel.listeners[listener] = None
-                if stream.contract_type is not None:
+                if stream.contract_type is not None and followed.live.key not in self._types:
                     self._look_up(followed, [])
 
     def part(self, listener: Listener, names: Iterable[str]) -> None:
@@ -136,14 +146,15 @@ class Board:
             if followed.live.is_derived:
                 self._fill(followed, now_s)
 
-    def close(self) -> None:
-        """End all watching. The thread ends with the look-up that runs."""
+    async def close(self) -> None:
+        """End all watching, and the thread."""
+        self._is_closed = True
         for tapped in self._tapped.values():
             if tapped.stop is not None:
                 tapped.stop()
         self._followed.clear()
         self._tapped.clear()
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        await asyncio.to_thread(self._thread.shutdown, cancel_futures=True)
 
     # --- series
 
@@ -181,6 +192,8 @@ class Board:
         self._flush()
 
     def _flush(self) -> None:
+        """Send what was offered: the end of one turn."""
+        self._time_ms = None
         touched, self._touched = self._touched, {}
         for listener in touched:
             listener.flush()
@@ -188,9 +201,12 @@ class Board:
     def _tell(self, followed: Followed, events: Iterable[BarEvent]) -> None:
         for event in events:
             event_ms = self._event_ms(followed, event)
+            contract_type = self._types.get(event.key)
             for channel in followed.channels.values():
-                if channel.stream.contract_type in (None, self._types.get(event.key)):
+                if channel.stream.contract_type in (None, contract_type):
                     self._send(channel, event, event_ms)
+                elif contract_type is None and not followed.looking_up:
+                    self._look_up(followed, [])
 
     def _event_ms(self, followed: Followed, event: BarEvent) -> int:
         """The exchange's own time of the event; else now, though not before what the event tells of."""
@@ -199,7 +215,9 @@ class Board:
             return event.said.E
         bar, interval = event.bar, event.interval
         least_ms = interval.next_open(bar.open_ms) if event.closed else bar.open_ms
-        followed.event_ms = max(self._now_ms() or 0, followed.event_ms, least_ms)
+        if self._time_ms is None:
+            self._time_ms = self._now_ms() or 0
+        followed.event_ms = max(self._time_ms, followed.event_ms, least_ms)
         return followed.event_ms
 
     def _send(self, channel: Channel, event: BarEvent, event_ms: int) -> None:
@@ -208,7 +226,7 @@ class Board:
         raw = combined = b""
         for listener in channel.listeners:
             if listener.is_combined:
-                combined = combined or frame(TEXT, b'{"stream":%b,"data":%b}' % (_json(channel.name), data))
+                combined = combined or frame(TEXT, channel.opening + data + b"}")
                 listener.offer(combined)
             else:
                 raw = raw or frame(TEXT, data)
@@ -235,10 +253,14 @@ class Board:
             self._look_up(followed, lacks)
 
     def _look_up(self, followed: Followed, lacks: Sequence[Lack]) -> None:
+        if self._is_closed:
+            return
         live = followed.live
+        followed.looking_up += 1
         future = self._thread.submit(self._lookup.find, live.symbol, live.interval, live.source, lacks)
 
         def done() -> None:
+            followed.looking_up -= 1
             try:
                 found = future.result()
             except StorageError as error:
@@ -247,11 +269,7 @@ class Board:
             if found is not None:
                 self._found(followed, found)
 
-        future.add_done_callback(lambda _: self._soon(done))
-
-    def _soon(self, act: Callable[[], None]) -> None:
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(act)
+        future.add_done_callback(lambda ended: ended.cancelled() or self._loop.call_soon_threadsafe(done))
 
     def _found(self, followed: Followed, found: Found) -> None:
         self._types[found.key] = found.contract_type
@@ -272,6 +290,3 @@ def event_text(event: BarEvent, event_ms: int, contract_type: str | None) -> byt
         symbol, event.interval, event.bar, closed=event.closed, event_ms=event_ms, contract_type=contract_type
     )
     return _json(told)
-
-
-_json = msgspec.json.Encoder().encode

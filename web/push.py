@@ -99,13 +99,13 @@ class PushServer:
         )
         self._tick()
 
-    def end(self) -> None:
+    async def end(self) -> None:
+        board, self._board = self._board, None
         if self._timer is not None:
             self._timer.cancel()
-        if self._board is not None:
-            self._board.close()
-        self._board = None
-        self._file.close()
+        if board is not None:
+            await board.close()
+        await asyncio.to_thread(self._file.close)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()  # websocket.connect

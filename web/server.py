@@ -128,7 +128,7 @@ class WebServer:
             await self._server.serve([self._socket])
         finally:
             if self._push is not None:
-                self._push.end()
+                await self._push.end()
             if self._hold is not None:
                 await self._hold.end()
         for connection in list(self._server.server_state.connections):
