@@ -13,13 +13,14 @@ from typing import Any
 
 import pytest
 
+from actors.reads import BARS_MAX
 from bars import HALF_HOUR, MINUTE, MINUTE_MS, ContractKey, Interval, Span
 from storage import BarStore, ClosedBars, ContractsSeen, Origin, Reader
 from tests.support.market import MONDAY_MS, a_contract, some_bars
 from tests.support.wsgi import Answered, call
 from web import Sources, WebServer, make_app
 from web.pages import Held
-from web.through import FETCH_S, ROUNDS_MAX, SETTLE_MS, WAITING_MAX, ReadThrough
+from web.through import FETCH_BARS_MAX, FETCH_S, ROUNDS_MAX, SETTLE_MS, WAITING_MAX, ReadThrough
 from wire.requests import KlinesRequest
 
 HOST = "127.0.0.1"
@@ -128,6 +129,15 @@ def test_a_derived_interval_fetches_what_it_is_made_of(exchange: Exchange) -> No
     assert opens(answered) == list(range(0, 600, 60))
     assert exchange.asked == [(HALF_HOUR, [minutes(0, 600)])]
     assert INCOMPLETE not in answered.headers
+
+
+def test_no_more_is_asked_for_at_once_than_the_data_service_fetches(exchange: Exchange) -> None:
+    assert FETCH_BARS_MAX == BARS_MAX
+    exchange.exists = minutes(0, 1_600 * 360)
+    answered = exchange.klines(f"startTime={MONDAY_MS}&limit=1500", interval="6h", now_ms=exchange.exists.stop_ms)
+    assert opens(answered) == list(range(0, 1_500 * 360, 360))
+    assert INCOMPLETE not in answered.headers
+    assert [HALF_HOUR.count(*span) for _, (span,) in exchange.asked] == [10_000, 8_000]
 
 
 def test_before_the_first_bar_the_exchange_is_asked_for_one_page_more(exchange: Exchange) -> None:
