@@ -109,7 +109,7 @@ def _agreed(connection: sqlite3.Connection, run: Span, held: Iterable[_Held]) ->
         if told.is_there:
             witnesses.append((one.record.id, told))
     for part in parts:
-        lively = [told for contract_id, told in witnesses if _is_lively(connection, contract_id, part)]
+        lively = [told for contract_id, told in witnesses if _is_lively(connection, contract_id, part, parts)]
         length_min_ms = _length_min_ms(len(lively), sum(told.has_minutes for told in lively))
         if len(lively) >= CONTRACTS_MIN and part.stop_ms - part.start_ms >= length_min_ms:
             yield part
@@ -121,20 +121,20 @@ def _length_min_ms(witnesses: int, with_minutes: int) -> int:
     return MINUTES_MIN * MINUTE_MS if with_minutes >= CONTRACTS_MIN else FIVES_MIN * FIVE_MINUTES.span_ms
 
 
-def _is_lively(connection: sqlite3.Connection, contract_id: int, run: Span) -> bool:
-    """Whether a contract usually has trades in its smallest bars around a run of minutes."""
-    found = connection.execute(
-        f"""SELECT count(*), sum(trades > 0 OR volume > 0) FROM bar
-            WHERE contract_id = ? AND interval IN ({_LENGTHS}) AND open_minute >= ? AND open_minute < ?
-                AND (open_minute < ? OR open_minute >= ?)
-            GROUP BY interval ORDER BY interval""",
-        (
-            contract_id,
-            *((run.start_ms - AROUND_MS) // MINUTE_MS, (run.stop_ms + AROUND_MS) // MINUTE_MS),
-            *(run.start_ms // MINUTE_MS, run.stop_ms // MINUTE_MS),
-        ),
-    ).fetchone()
-    return found is not None and 1000 * found[1] >= LIVELY_PERMILLE * found[0]
+def _is_lively(connection: sqlite3.Connection, contract_id: int, part: Span, parts: Sequence[Span]) -> bool:
+    """Whether a contract usually has trades around a part of a run of minutes, the other `parts` left aside."""
+    rows = connection.execute(
+        f"""SELECT interval, open_minute, trades > 0 OR volume > 0 FROM bar
+            WHERE contract_id = ? AND interval IN ({_LENGTHS}) AND open_minute >= ? AND open_minute < ?""",
+        (contract_id, (part.start_ms - AROUND_MS) // MINUTE_MS, (part.stop_ms + AROUND_MS) // MINUTE_MS),
+    ).fetchall()
+    smallest = min((length for length, _, _ in rows), default=0)
+    counted = [
+        is_traded
+        for length, open_minute, is_traded in rows
+        if length == smallest and not any(one.start_ms <= open_minute * MINUTE_MS < one.stop_ms for one in parts)
+    ]
+    return bool(counted) and 1000 * sum(counted) >= LIVELY_PERMILLE * len(counted)
 
 
 def _told(connection: sqlite3.Connection, contract_id: int, run: Span) -> _Told:
