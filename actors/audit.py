@@ -11,12 +11,13 @@ from typing import Any, NamedTuple
 
 from actors.asking import Asking, Question
 from actors.audit_report import AuditReport, SeriesReport
+from actors.pauses import found_pauses
 from actors.selection import expect_order, records
 from actors.settings import Settings
-from bars import STORED, WEEK, Bar, Interval, Patience, Span, stored_source
+from bars import STORED, WEEK, Bar, ContractKey, Interval, Patience, Span, stored_source
 from bars.comparison import Verdict, judge
 from bars.coverage import absences
-from bars.gaps import pages
+from bars.gaps import merge, pages
 from exchange import ExchangeError, RestClient, proxy_for
 from storage import BarStore, ClosedBars, ContractRecord, Origin, Reader, SeriesSummary
 from wire.exchange_info import ExchangeInfo
@@ -24,6 +25,8 @@ from wire.requests import PAGE_BARS, klines_weight, page_request
 
 WINDOW_BARS = 20 * PAGE_BARS
 """So many of the smallest bars are judged at once: enough for whole pages, little enough for memory."""
+
+ANOTHER_CONTRACT = "the exchange serves the contract that has this symbol now, and not this one"
 
 Progress = Callable[[Callable[[], Mapping[str, Any]]], None]
 
@@ -51,11 +54,12 @@ def run_audit(settings: Settings, options: AuditOptions, progress: Progress) -> 
     with ExitStack() as parts:
         reader = parts.enter_context(closing(Reader(settings.database)))
         store = parts.enter_context(closing(BarStore.open(settings.database))) if options.repair else None
-        chosen = {record.contract.symbol: record for record in records(reader, settings.symbols)}  # the newest of each
+        chosen = records(reader, settings.symbols)
         asking = parts.enter_context(Asking(lambda: RestClient(settings.rest_url, rest_proxy), settings.weight_share))
         info: ExchangeInfo = asking.answer(Question(RestClient.exchange_info, weight=1))
         asking.set_limit(info.weight_per_minute)
-        return _Audit(options, reader, store, asking, list(chosen.values())).run(progress)
+        served = {contract.symbol: contract.key for contract in info.contracts}
+        return _Audit(options, reader, store, asking, chosen, served).run(progress)
 
 
 @dataclass(slots=True, eq=False)
@@ -79,6 +83,7 @@ class _Audit:
         store: BarStore | None,
         asking: Asking,
         chosen: list[ContractRecord],
+        served: Mapping[str, ContractKey],
     ) -> None:
         self._options = options
         self._reader = reader
@@ -86,6 +91,8 @@ class _Audit:
         self._asking = asking
         self._settled_ms = asking.observed_ms - Patience().settle_ms
         self._records = chosen
+        newest = {record.contract.symbol: record.key for record in chosen}
+        self._served = newest | dict(served)
         self._stored = {(series.key, series.interval): series for series in reader.series()}
         self._report = AuditReport(repaired=store is not None)
         self._bars_done = 0
@@ -93,16 +100,33 @@ class _Audit:
 
     def run(self, progress: Progress) -> AuditReport:
         windows = [(record, spans) for record in self._records for spans in self._groups(record)]
-        bars_total = sum(interval.count(*span) for _, (spans, _) in windows for interval, span in spans.items())
         for record, (spans, counted) in windows:
             for interval in (one for one in spans if one in counted):
-                self._report.add(SeriesReport(record.contract.symbol, interval, spans[interval]))
+                self._report.add(SeriesReport(record.key, interval, spans[interval]))
+        for record, group in windows:
+            if not self._is_served(record):
+                self._judge_alone(record, *group)
+        windows = [window for window in windows if self._is_served(window[0])]
+        bars_total = sum(interval.count(*span) for _, (spans, _) in windows for interval, span in spans.items())
         questions = (question for record, group in windows for question in self._questions(record, *group))
         for question, answer in self._asking.answers(questions):
             window, interval, page = question.ticket
             self._take(window, interval, page, answer)
             progress(lambda: self._facts(bars_total))
+        for pause in self._pauses():
+            self._report.paused(pause)
         return self._report
+
+    def _is_served(self, record: ContractRecord) -> bool:
+        """Whether the exchange's answers for the symbol are about this contract: a symbol may be used again."""
+        return self._served[record.contract.symbol] == record.key
+
+    def _pauses(self) -> list[Span]:
+        spans = self._report.spans()
+        if not spans:
+            return []
+        whole = Span(min(span.start_ms for span in spans), max(span.stop_ms for span in spans))
+        return merge(pause for _, found in found_pauses(self._reader, whole) for pause in found)
 
     def _facts(self, bars_total: int) -> dict[str, Any]:
         seconds = time.monotonic() - self._started_s
@@ -112,9 +136,14 @@ class _Audit:
     # --- what to ask
 
     def _groups(self, record: ContractRecord) -> Iterator[tuple[dict[Interval, Span], frozenset[Interval]]]:
-        """Spans by interval, and which of them are counted. Months nest nothing and in nothing but days: apart."""
+        """Spans by interval, and which of them are counted. Months nest nothing and in nothing but days: apart.
+
+        Of a contract that the exchange does not serve, only what is stored.
+        """
         wanted = set(self._options.intervals)
         wanted |= {stored_source(interval) for interval in wanted}
+        if not self._is_served(record):
+            wanted = {interval for interval in wanted if (record.key, stored_source(interval)) in self._stored}
         spans = {interval: self._span(record, interval) for interval in sorted(wanted, key=lambda one: one.span_ms)}
         spans = {interval: span for interval, span in spans.items() if not span.is_empty}
         weekly = {interval: span for interval, span in spans.items() if not interval.is_calendar}
@@ -141,14 +170,25 @@ class _Audit:
         last_ms = stored.interval.next_open(stored.last_ms)
         return stored.first_ms if start_ms is None else start_ms, last_ms if stop_ms is None else stop_ms
 
+    def _windows(
+        self, record: ContractRecord, spans: dict[Interval, Span], counted: frozenset[Interval]
+    ) -> Iterator[_Window]:
+        for window_span in _windows(spans):
+            inside = {interval: span.intersect(window_span) for interval, span in spans.items()}
+            yield _Window(record, {one: span for one, span in inside.items() if not span.is_empty}, counted)
+
+    def _judge_alone(self, record: ContractRecord, spans: dict[Interval, Span], counted: frozenset[Interval]) -> None:
+        """Compare with sums only."""
+        for window in self._windows(record, spans, counted):
+            window.unanswered = dict.fromkeys(window.spans, ANOTHER_CONTRACT)
+            self._judge(window)
+
     def _questions(
         self, record: ContractRecord, spans: dict[Interval, Span], counted: frozenset[Interval]
     ) -> Iterator[Question]:
-        for window_span in _windows(spans):
-            inside = {interval: span.intersect(window_span) for interval, span in spans.items()}
-            inside = {interval: span for interval, span in inside.items() if not span.is_empty}
-            window = _Window(record, inside, counted)
-            asked = [(interval, page) for interval, span in inside.items() for page in pages(span, interval, PAGE_BARS)]
+        for window in self._windows(record, spans, counted):
+            spans_of = window.spans.items()
+            asked = [(interval, page) for interval, span in spans_of for page in pages(span, interval, PAGE_BARS)]
             window.pages_left = len(asked)
             for interval, page in asked:
                 yield self._question(window, interval, page)
@@ -182,10 +222,10 @@ class _Audit:
         if self._store is not None and self._mend(self._store, window, verdicts):
             left = self._verdicts(window)
         for interval in (one for one in window.spans if one in window.counted):
-            series = self._report.series(window.record.contract.symbol, interval)
+            series = self._report.series(window.record.key, interval)
             error = window.unanswered.get(interval)
             if error is not None:
-                is_over = window.record.contract.delivery_ms <= self._settled_ms
+                is_over = window.record.contract.delivery_ms <= self._settled_ms or error == ANOTHER_CONTRACT
                 series.unanswered(window.spans[interval], error, is_fault=not is_over)
             series.take(verdicts[interval], left[interval])
 

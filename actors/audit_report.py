@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from bars import Bar, Interval, Span, to_text
+from bars import Bar, ContractKey, Interval, Span, to_text
 from bars.comparison import Contradiction, Difference, Verdict, differing
 from bars.times import time_text
 
@@ -25,18 +25,19 @@ class Kind(Enum):
     MISSING_THERE = "missing at the exchange"
     INCONSISTENT = "not the sum of smaller bars"
     NOT_COMPARED = "not compared"
+    PAUSE = "empty in a pause of the exchange"
 
     @property
     def is_fault(self) -> bool:
         """Whether it says anything against what is stored."""
-        return self not in (Kind.CONTRADICTION, Kind.FALSELY_EMPTY)
+        return self not in (Kind.CONTRADICTION, Kind.FALSELY_EMPTY, Kind.PAUSE)
 
 
 @dataclass(slots=True)
 class Finding:
     """Neighbouring bars of one kind."""
 
-    symbol: str
+    contract: ContractKey
     interval: Interval
     kind: Kind
     span: Span
@@ -50,11 +51,13 @@ class Finding:
         bars = f"{self.bars:,} bar{'s' if self.bars != 1 else ''}"
         what = f"mended, was {self.kind.value}" if self.mended else self.kind.value
         span = f"{time_text(self.span.start_ms)} to {time_text(self.span.stop_ms)}"
-        return f"{self.symbol} {self.interval} {span}: {bars} {what}" + (f": {self.detail}" if self.detail else "")
+        detail = f": {self.detail}" if self.detail else ""
+        return f"{self.contract.symbol} {self.interval} {span}: {bars} {what}{detail}"
 
     def as_json(self) -> dict[str, Any]:
         return {
-            "symbol": self.symbol,
+            "symbol": self.contract.symbol,
+            "onboard_time": self.contract.onboard_ms,
             "interval": self.interval.name,
             "kind": self.kind.name.lower(),
             "from": self.span.start_ms,
@@ -67,9 +70,9 @@ class Finding:
 
 @dataclass(slots=True)
 class SeriesReport:
-    """The counts of one symbol and interval."""
+    """The counts of one contract and interval."""
 
-    symbol: str
+    contract: ContractKey
     interval: Interval
     span: Span
     counts: dict[str, int] = field(
@@ -88,6 +91,13 @@ class SeriesReport:
         bars = self.interval.count(*span)
         self.counts["not_compared"] += bars
         self._add(Kind.NOT_COMPARED, span, error, bars=bars, is_fault=is_fault)
+
+    def paused(self, pause: Span) -> None:
+        """The exchange paused: whole buckets of it have bars, all of them empty."""
+        inside = pause.intersect(self.span)
+        whole = Span(self.interval.ceil(inside.start_ms), self.interval.floor(inside.stop_ms))
+        if not whole.is_empty:
+            self._add(Kind.PAUSE, whole, "", bars=self.interval.count(*whole), is_fault=False)
 
     def take(self, found: Verdict, left: Verdict) -> None:
         """Add what was found for some span, and what of it is left after mending (the same without)."""
@@ -113,7 +123,7 @@ class SeriesReport:
             last.span = Span(last.span.start_ms, span.stop_ms)
             last.bars += bars
             return
-        self.findings.append(Finding(self.symbol, self.interval, kind, span, bars, detail, is_fault, mended))
+        self.findings.append(Finding(self.contract, self.interval, kind, span, bars, detail, is_fault, mended))
 
 
 @dataclass(slots=True)
@@ -121,13 +131,21 @@ class AuditReport:
     """All series, in the order in which they were added."""
 
     repaired: bool
-    _series: dict[tuple[str, Interval], SeriesReport] = field(default_factory=dict)
+    _series: dict[tuple[ContractKey, Interval], SeriesReport] = field(default_factory=dict)
 
     def add(self, series: SeriesReport) -> None:
-        self._series[series.symbol, series.interval] = series
+        self._series[series.contract, series.interval] = series
 
-    def series(self, symbol: str, interval: Interval) -> SeriesReport:
-        return self._series[symbol, interval]
+    def series(self, contract: ContractKey, interval: Interval) -> SeriesReport:
+        return self._series[contract, interval]
+
+    def spans(self) -> list[Span]:
+        return [series.span for series in self._series.values()]
+
+    def paused(self, pause: Span) -> None:
+        """Name a pause of the exchange in every series that has bars in it."""
+        for series in self._series.values():
+            series.paused(pause)
 
     @property
     def is_clean(self) -> bool:
@@ -135,13 +153,13 @@ class AuditReport:
         return not any(finding.is_fault for finding in self._findings())
 
     def table(self) -> tuple[list[str], list[list[str]]]:
-        """Headings, and a row of texts for each symbol and interval."""
+        """Headings, and a row of texts for each contract and interval."""
         columns = ["compared", "equal", "different", "missing_here", "missing_there", "sums", "contradictions"]
         columns += ["mended"] if self.repaired else []
         headings = ["symbol", "interval", "from", "to", *(name.replace("_", " ") for name in columns)]
         rows = [
             [
-                *(one.symbol, one.interval.name, time_text(one.span.start_ms), time_text(one.span.stop_ms)),
+                *(one.contract.symbol, one.interval.name, time_text(one.span.start_ms), time_text(one.span.stop_ms)),
                 *(f"{one.counts[name]:,}" for name in columns),
             ]
             for one in self._series.values()
@@ -159,7 +177,8 @@ class AuditReport:
             "clean": self.is_clean,
             "series": [
                 {
-                    "symbol": one.symbol,
+                    "symbol": one.contract.symbol,
+                    "onboard_time": one.contract.onboard_ms,
                     "interval": one.interval.name,
                     "from": one.span.start_ms,
                     "to": one.span.stop_ms,

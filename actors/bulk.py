@@ -21,10 +21,11 @@ from typing import NamedTuple
 from actors.asking import Asking, Question
 from actors.bulk_lanes import DOWNLOADS, ArchiveLane, Interrupted, Landed, RestLane, pausing
 from actors.bulk_larger import made_larger
-from actors.bulk_ledger import archive_hole, asked_in_vain, left_over, pauses
+from actors.bulk_ledger import archive_hole, asked_in_vain, left_over
 from actors.bulk_report import Meter, Outcome, Progress, plan_lines
 from actors.bulk_scope import chosen, listings
 from actors.bulk_series import Missing, Series, Wanted
+from actors.pauses import found_pauses
 from actors.settings import Settings
 from bars import FIVE_MINUTES, MINUTE, MINUTE_MS, STORED, Bar, BarError, Contract, Interval, Scale, Span
 from bars.contract import NOT_YET_TRADING
@@ -40,6 +41,7 @@ from storage import (
     ContractsSeen,
     LoadedFile,
     Origin,
+    PausesSeen,
     Reader,
 )
 from wire.archive import ArchiveFile, Period
@@ -354,8 +356,8 @@ class Bulk:
         telling = [one.span for one in series if one.interval in (MINUTE, FIVE_MINUTES)]
         if telling:
             span = Span(min(one.start_ms for one in telling), max(one.stop_ms for one in telling))
-            for seen in pauses(self._reader, span, self._now_ms):
-                self._commit([seen])
+            for looked_at, found in found_pauses(self._reader, span):
+                self._commit([PausesSeen(looked_at, found, self._now_ms)])
                 self._look_up()
 
     def _commit(self, changes: Sequence[Change]) -> None:

@@ -1,4 +1,4 @@
-"""What a bulk download leaves in the ledger of gaps: archive holes, what REST did not have, pauses of the exchange."""
+"""What a bulk download leaves in the ledger of gaps: archive holes, and what REST did not have."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from collections.abc import Iterator, Sequence
 from actors.bulk_series import Series
 from bars import Bar, Span
 from bars.coverage import lacking
-from bars.interval import DAY_MS, HOUR_MS
+from bars.interval import HOUR_MS
 from bars.ledger import Reason
-from storage import Change, GapNoted, GapsAsked, GapsSwept, PausesSeen, Reader
+from storage import Change, GapNoted, GapsAsked, GapsSwept, Reader
 
-PAUSES_AT_ONCE_MS = 30 * DAY_MS
 ASKED_AFTER_MS = HOUR_MS
 """What REST lacks of the last hour may only be late."""
 
@@ -37,17 +36,6 @@ def left_over(series: Sequence[Series], reader: Reader, now_ms: int) -> Iterator
             if one.is_archive_hole(hole):
                 yield _noted(one, hole, now_ms)
     yield GapsSwept()
-
-
-def pauses(reader: Reader, wanted: Span, now_ms: int) -> Iterator[Change]:
-    """The pauses of the exchange in a span, looked for a part at a time."""
-    span = wanted.intersect(reader.pauses_span())
-    start_ms = span.start_ms
-    while start_ms < span.stop_ms:
-        stop_ms = min(start_ms + PAUSES_AT_ONCE_MS, span.stop_ms)
-        around = Span(start_ms - HOUR_MS, stop_ms)  # one may have begun in the part before
-        yield PausesSeen(around, reader.pauses(around), now_ms)
-        start_ms = stop_ms
 
 
 def _noted(series: Series, span: Span, now_ms: int) -> GapNoted:

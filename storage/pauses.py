@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from bars import FIVE_MINUTES, MINUTE, MINUTE_MS, Span
 from bars.gaps import merge, subtract
+from bars.interval import HOUR_MS
 from storage import bar_sql, contracts, holes, series
 from storage.records import ContractRecord
 
@@ -15,6 +16,9 @@ EVIDENCE = (MINUTE, FIVE_MINUTES)
 """Whose bars tell: the smaller to the minute. The pauses that are known are too short for larger ones."""
 CONTRACTS_MIN = 2
 """One contract alone tells nothing: a minute without trades is common."""
+LIVELY_PERMILLE = 950
+"""A contract that has no trades in more than one bar of twenty around a time says nothing by having none then."""
+AROUND_MS = 3 * HOUR_MS
 CONTRACTS_MANY = 10
 MINUTES_MIN = 3
 """Of fewer contracts than `CONTRACTS_MANY`, shorter runs of empty minutes also coincide by chance. The pauses that are
@@ -93,25 +97,44 @@ def _spans(connection: sqlite3.Connection) -> Mapping[int, list[Span]]:
 
 def _agreed(connection: sqlite3.Connection, run: Span, held: Iterable[_Held]) -> Iterator[Span]:
     """The parts of a run of minutes, empty for one contract, that are so for all."""
-    parts, witnesses, with_minutes = [run], 0, 0
+    parts = [run]
+    witnesses: list[tuple[int, _Told]] = []
     for one in held:
         if not _touches(one, run):
             continue
         told = _told(connection, one.record.id, run)
-        witnesses += told.is_there
-        with_minutes += told.has_minutes
         parts = list(subtract(parts, told.traded))
         if not parts:
             return
-    if witnesses >= CONTRACTS_MIN:
-        length_min_ms = _length_min_ms(witnesses, with_minutes)
-        yield from (part for part in parts if part.stop_ms - part.start_ms >= length_min_ms)
+        if told.is_there:
+            witnesses.append((one.record.id, told))
+    for part in parts:
+        lively = [told for contract_id, told in witnesses if _is_lively(connection, contract_id, part, parts)]
+        length_min_ms = _length_min_ms(len(lively), sum(told.has_minutes for told in lively))
+        if len(lively) >= CONTRACTS_MIN and part.stop_ms - part.start_ms >= length_min_ms:
+            yield part
 
 
 def _length_min_ms(witnesses: int, with_minutes: int) -> int:
     if witnesses >= CONTRACTS_MANY:
         return MINUTE_MS
     return MINUTES_MIN * MINUTE_MS if with_minutes >= CONTRACTS_MIN else FIVES_MIN * FIVE_MINUTES.span_ms
+
+
+def _is_lively(connection: sqlite3.Connection, contract_id: int, part: Span, parts: Sequence[Span]) -> bool:
+    """Whether a contract usually has trades around a part of a run of minutes, the other `parts` left aside."""
+    rows = connection.execute(
+        f"""SELECT interval, open_minute, trades > 0 OR volume > 0 FROM bar
+            WHERE contract_id = ? AND interval IN ({_LENGTHS}) AND open_minute >= ? AND open_minute < ?""",
+        (contract_id, (part.start_ms - AROUND_MS) // MINUTE_MS, (part.stop_ms + AROUND_MS) // MINUTE_MS),
+    ).fetchall()
+    smallest = min((length for length, _, _ in rows), default=0)
+    counted = [
+        is_traded
+        for length, open_minute, is_traded in rows
+        if length == smallest and not any(one.start_ms <= open_minute * MINUTE_MS < one.stop_ms for one in parts)
+    ]
+    return bool(counted) and 1000 * sum(counted) >= LIVELY_PERMILLE * len(counted)
 
 
 def _told(connection: sqlite3.Connection, contract_id: int, run: Span) -> _Told:

@@ -252,7 +252,7 @@ def test_a_pause_is_told_of_each_contract_whose_minutes_it_emptied(db: Stored) -
 def test_minutes_in_which_no_contract_traded_are_a_pause() -> None:
     with a_store(a_contract(onboard_ms=1)) as first:
         second, third = first.another(), first.another(a_contract(onboard_ms=5))
-        bars = minutes(0, 100)
+        bars = minutes(0, 300)
         quiet = [empty(bar) if 40 <= index < 50 else bar for index, bar in enumerate(bars)]
         first.put([empty(bar) if index in (10, 11, 12, 60) else bar for index, bar in enumerate(quiet)])
         second.put([empty(bar) if index in (11, 60, 80) else bar for index, bar in enumerate(quiet)])
@@ -261,6 +261,18 @@ def test_minutes_in_which_no_contract_traded_are_a_pause() -> None:
         assert first.reader.pauses(Span(at(0), at(20))) == []
         third.put([bars[47]])
         assert first.reader.pauses(Span(at(0), at(100))) == [Span(at(40), at(47))]
+
+
+def test_contracts_that_are_seldom_traded_tell_of_none_but_have_a_say() -> None:
+    with a_store(a_contract(onboard_ms=1)) as lively:
+        sleepy = lively.another()
+        bars = minutes(0, 198)
+        lively.put([empty(bar) if 40 <= index < 50 else bar for index, bar in enumerate(bars)])
+        sleepy.put([bar if index in (44, 90) or index < 30 else empty(bar) for index, bar in enumerate(bars)])
+        assert lively.reader.pauses(Span(at(0), at(100))) == []
+        other = lively.another()
+        other.put([empty(bar) if 40 <= index < 50 else bar for index, bar in enumerate(bars)])
+        assert lively.reader.pauses(Span(at(0), at(100))) == [Span(at(40), at(44)), Span(at(45), at(50))]
 
 
 def test_one_contract_alone_tells_of_no_pause(db: Stored) -> None:
@@ -286,28 +298,28 @@ def fives(start: int, stop: int) -> list[Bar]:
 def test_five_minute_bars_alone_tell_of_pauses_of_ten_minutes_and_more() -> None:
     with a_store(a_contract(onboard_ms=1)) as first:
         second = first.another()
-        quiet = {at(40), at(45), at(100), at(200), at(205), at(210)}
-        bars = [empty(bar) if bar.open_ms in quiet else bar for bar in fives(0, 300)]
+        quiet = {at(40), at(45), at(500), at(1_000), at(1_005), at(1_010)}
+        bars = [empty(bar) if bar.open_ms in quiet else bar for bar in fives(0, 1_500)]
         first.put(bars, FIVE_MINUTES, Origin.ARCHIVE)
-        assert first.reader.pauses(Span(at(0), at(300))) == []
-        second.put([*bars[:20], *(empty(bar) for bar in bars[20:22]), *bars[22:]], FIVE_MINUTES, Origin.ARCHIVE)
-        assert first.reader.pauses_span() == Span(at(0), at(300))
-        assert first.reader.pauses(Span(at(0), at(300))) == [Span(at(40), at(50)), Span(at(200), at(215))]
-        assert first.reader.stored_until_ms() == at(300)
+        assert first.reader.pauses(Span(at(0), at(1_500))) == []
+        second.put([*bars[:101], empty(bars[101]), *bars[102:]], FIVE_MINUTES, Origin.ARCHIVE)
+        assert first.reader.pauses_span() == Span(at(0), at(1_500))
+        assert first.reader.pauses(Span(at(0), at(1_500))) == [Span(at(40), at(50)), Span(at(1_000), at(1_015))]
+        assert first.reader.stored_until_ms() == at(1_500)
 
 
 def test_minutes_tell_of_the_parts_of_a_five_minute_bar_and_it_of_minutes_that_are_falsely_empty() -> None:
     with a_store(a_contract(onboard_ms=1)) as first:
-        second = first.another()
-        for db, start in ((first, 41), (second, 42)):
-            db.put([empty(bar) if at(start) <= bar.open_ms < at(58) else bar for bar in minutes(0, 100)])
+        look, second = Span(at(0), at(500)), first.another()
+        for db, start in ((first, 241), (second, 242)):
+            db.put([empty(bar) if at(start) <= bar.open_ms < at(258) else bar for bar in minutes(0, 500)])
         third = first.another()
-        third.put([empty(bar) if bar.open_ms == at(45) else bar for bar in fives(0, 45)], FIVE_MINUTES)
-        assert first.reader.pauses(Span(at(0), at(100))) == [Span(at(42), at(58))]
-        third.put([empty(bar) for bar in fives(45, 50)] + fives(50, 55), FIVE_MINUTES)
-        assert first.reader.pauses(Span(at(0), at(100))) == [Span(at(42), at(50)), Span(at(55), at(58))]
-        first.put([a_bar(at(45))], FIVE_MINUTES, Origin.REST)  # though its own minutes are empty
-        assert first.reader.pauses(Span(at(0), at(100))) == [Span(at(42), at(45)), Span(at(55), at(58))]
+        third.put([empty(bar) if bar.open_ms == at(245) else bar for bar in fives(0, 245)], FIVE_MINUTES)
+        assert first.reader.pauses(look) == [Span(at(242), at(258))]
+        third.put([empty(bar) for bar in fives(245, 250)] + fives(250, 255), FIVE_MINUTES)
+        assert first.reader.pauses(look) == [Span(at(242), at(250)), Span(at(255), at(258))]
+        first.put([a_bar(at(245))], FIVE_MINUTES, Origin.REST)  # though its own minutes are empty
+        assert first.reader.pauses(look) == [Span(at(242), at(245)), Span(at(255), at(258))]
 
 
 def test_a_pause_is_told_of_every_interval_and_withdrawn_where_somebody_was_traded_after_all() -> None:
