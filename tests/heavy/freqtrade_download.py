@@ -23,7 +23,8 @@ from typing import Any
 from bars import INTERVALS, Interval
 from bars.interval import DAY_MS
 from exchange.simulated import SimulatedExchange
-from tests.heavy.served import HOST, serving
+from tests.clients.readme import settings
+from tests.heavy.served import serving
 from wire.rows import row_from_bar
 
 SYMBOL, PAIR = "ETHUSDT", "ETH/USDT:USDT"
@@ -66,10 +67,8 @@ def downloaded(chosen: argparse.Namespace, exchange: SimulatedExchange, port: in
 
 
 def configuration(port: int) -> dict[str, Any]:
-    ccxt = {
-        "options": {"fetchMarkets": {"types": ["linear"]}},
-        "urls": {"api": {"fapiPublic": f"http://{HOST}:{port}/fapi/v1"}},
-    }
+    """What docs/clients.md says, and what any bot has to be told."""
+    exchange = settings(port)["exchange"]
     return {
         "stake_currency": "USDT",
         "stake_amount": 100,
@@ -79,13 +78,7 @@ def configuration(port: int) -> dict[str, Any]:
         "margin_mode": "isolated",
         "entry_pricing": {"price_side": "other", "use_order_book": True, "order_book_top": 1},
         "exit_pricing": {"price_side": "other", "use_order_book": True, "order_book_top": 1},
-        "exchange": {
-            "name": "binance",
-            "pair_whitelist": [PAIR],
-            "ccxt_config": ccxt,
-            "ccxt_async_config": ccxt,
-            "only_from_ccxt": True,
-        },
+        "exchange": {**exchange, "pair_whitelist": [PAIR]},
         "pairlists": [{"method": "StaticPairList"}],
     }
 

@@ -103,7 +103,7 @@ def traded(command: str, service: Service, elsewhere: int) -> int:
     (folder / "strategies" / "watcher.py").write_text(STRATEGY)
     config = folder / "config.json"
     configured = {**configuration(service.port), "bot_name": "watcher", "initial_state": "running"}
-    configured["exchange"]["ccxt_config"] = configuration(elsewhere)["exchange"]["ccxt_config"]
+    configured["exchange"]["ccxt_config"] = configuration(elsewhere)["exchange"]["ccxt_async_config"]
     config.write_text(json.dumps(configured))
     log_path = folder / "freqtrade.log"
     arguments = [command, "trade", "--dry-run", "--config", str(config), "--userdir", str(folder), "--strategy"]

@@ -15,18 +15,17 @@ import sys
 from typing import Any
 
 from bars import MINUTE
+from tests.clients.readme import snippet
 from tests.heavy.served import Service, serving
 from wire.rows import row_from_bar
 
 SYMBOL, DASHED = "ETHUSDT", "ETH-USDT"
 PROGRAM = """
 import json, sys
-from jesse.modes.import_candles_mode.drivers.Binance.BinancePerpetualFutures import BinancePerpetualFutures
-driver = BinancePerpetualFutures()
-driver.endpoint = sys.argv[1]
-assert sys.argv[2] in driver.get_available_symbols()
-first_ms = driver.get_starting_time(sys.argv[2])
-pages = [driver.fetch(sys.argv[2], first_ms + page * 60_000_000) for page in range(3)]
+symbol = sys.argv[1]
+assert symbol in driver.get_available_symbols()
+first_ms = driver.get_starting_time(symbol)
+pages = [driver.fetch(symbol, first_ms + page * 60_000_000) for page in range(3)]
 print("CANDLES " + json.dumps([candle for page in pages for candle in page]))
 """
 
@@ -41,7 +40,7 @@ def main() -> int:
 
 def imported(python: str, service: Service) -> int:
     """Let jesse fetch, and compare; returns the exit status."""
-    command = [python, "-c", PROGRAM, f"http://127.0.0.1:{service.port}/fapi", DASHED]
+    command = [python, "-c", snippet("jesse", service.port) + PROGRAM, DASHED]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=service.folder)
     (line,) = (line for line in done.stdout.splitlines() if line.startswith("CANDLES "))
     candles: list[dict[str, Any]] = json.loads(line.removeprefix("CANDLES "))

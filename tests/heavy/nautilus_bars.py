@@ -18,6 +18,7 @@ import threading
 from typing import IO, Any
 
 from bars import MINUTE
+from tests.clients.readme import snippet
 from tests.heavy.served import Service, serving
 from wire.rows import row_from_bar
 
@@ -28,15 +29,13 @@ PATIENCE_S = 240.0
 PROGRAM = '''
 import json, sys
 from datetime import timedelta
-from nautilus_trader.adapters.binance import (
-    BINANCE, BinanceAccountType, BinanceDataClientConfig, BinanceLiveDataClientFactory)
+from nautilus_trader.adapters.binance import BINANCE, BinanceLiveDataClientFactory
 from nautilus_trader.common.actor import Actor
-from nautilus_trader.config import InstrumentProviderConfig, LoggingConfig, TradingNodeConfig
+from nautilus_trader.config import LoggingConfig, TradingNodeConfig
 from nautilus_trader.live.node import TradingNode
 from nautilus_trader.model.data import BarType
-from nautilus_trader.model.identifiers import InstrumentId
 
-http, ws, symbol, count = sys.argv[1:]
+symbol, count = sys.argv[1:]
 
 class Watcher(Actor):
     def on_start(self):
@@ -54,12 +53,6 @@ class Watcher(Actor):
         values = [str(value) for value in (bar.open, bar.high, bar.low, bar.close, bar.volume)]
         print("BAR " + json.dumps([kind, bar.ts_event // 1_000_000, *values]), flush=True)
 
-client = BinanceDataClientConfig(
-    account_type=BinanceAccountType.USDT_FUTURES,
-    base_url_http=http,
-    base_url_ws=ws,
-    instrument_provider=InstrumentProviderConfig(load_ids=frozenset([InstrumentId.from_str(f"{symbol}-PERP.BINANCE")])),
-)
 node = TradingNode(config=TradingNodeConfig(
     trader_id="WATCHER-001", logging=LoggingConfig(log_level="INFO"), data_clients={BINANCE: client}))
 node.add_data_client_factory(BINANCE, BinanceLiveDataClientFactory)
@@ -79,8 +72,8 @@ def main() -> int:
 
 def watched(python: str, service: Service) -> int:
     """Let a node run until it has been given live bars; returns the exit status."""
-    bases = f"http://127.0.0.1:{service.port}", f"ws://127.0.0.1:{service.port}/market"
-    command = [python, "-c", PROGRAM, *bases, SYMBOL, str(HISTORY_BARS)]
+    program = snippet("nautilus_trader", service.port) + PROGRAM
+    command = [python, "-c", program, SYMBOL, str(HISTORY_BARS)]
     bars: dict[str, list[list[Any]]] = {"history": [], "live": []}
     environment = {name: value for name, value in os.environ.items() if not name.startswith("BINANCE_")}
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment) as node:
