@@ -13,7 +13,12 @@ from hypothesis import strategies as st
 from bars import Contract, ContractKey, Scale
 from bars.contract import NO_DELIVERY_MS
 from tests.support.recorded import Recorded
-from wire.exchange_info import WEIGHT_LIMIT_DEFAULT, InvalidExchangeInfo, parse_exchange_info
+from wire.exchange_info import (
+    WEIGHT_LIMIT_DEFAULT,
+    InvalidExchangeInfo,
+    parse_exchange_info,
+    with_filters_in_order,
+)
 
 ROW: dict[str, Any] = {
     "symbol": "币安人生USDT",
@@ -177,3 +182,19 @@ def test_any_row_is_a_contract_or_unreadable(fields: dict[str, Any]) -> None:
     info = parse_exchange_info(msgspec.json.encode({"symbols": [{**ROW, **fields}]}))
     assert len(info.contracts) + len(info.unreadable) == 1
     assert all(0 <= places <= 36 for contract in info.contracts for places in contract.scale)
+
+
+def test_filters_are_put_in_the_documented_order_and_nothing_else_changes() -> None:
+    row = (
+        '{"symbol":"币安人生USDT","filters":[{"x":1},{"filterType":"NEW","corridor":{"upper":"1.10"}},'
+        '{"filterType":"LOT_SIZE","stepSize":"1"},{"tickSize":"0.0001000","filterType":"PRICE_FILTER"}],"n":1.10}'
+    )
+    assert with_filters_in_order(row).decode() == (
+        '{"symbol":"币安人生USDT","filters":[{"tickSize":"0.0001000","filterType":"PRICE_FILTER"},'
+        '{"filterType":"LOT_SIZE","stepSize":"1"},{"x":1},{"filterType":"NEW","corridor":{"upper":"1.10"}}],"n":1.10}'
+    )
+
+
+@pytest.mark.parametrize("row", ["{}", "", "[]", '{"filters":{}}', '{"filters":[1]}', '{"filters":[{"filterType":1}]}'])
+def test_filters_that_cannot_be_read_stay_as_they_are(row: str) -> None:
+    assert with_filters_in_order(row) == row.encode()

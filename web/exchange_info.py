@@ -1,4 +1,7 @@
-"""exchangeInfo as we serve it: the exchange's frame, and its own words for each contract that is held."""
+"""exchangeInfo as we serve it: the exchange's frame, and its own words for each contract that is held.
+
+Contracts come in the order of their symbols and their filters in the documented one, where the exchange mixes both.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import msgspec
 from storage import EXCHANGE_INFO, ContractRecord
 from web.remembered import Remembered
 from web.sources import Sources
+from wire.exchange_info import with_filters_in_order
 
 _SYMBOLS = "symbols"
 _SERVER_TIME = "serverTime"
@@ -41,12 +45,12 @@ class ExchangeInfoPage:
         server_ms = int(frame.pop(_SERVER_TIME, 0))
         frame.pop(_SYMBOLS, None)
         contracts = newest_contracts(self._reader.contracts())
-        body = msgspec.json.encode({**frame, _SYMBOLS: [msgspec.Raw(_utf8(record)) for record in contracts]})
+        body = msgspec.json.encode({**frame, _SYMBOLS: [msgspec.Raw(_row(record)) for record in contracts]})
         return server_ms, b"," + msgspec.json.format(body, indent=-1).removeprefix(b"{")
 
 
-def _utf8(record: ContractRecord) -> bytes:
-    return record.contract.description.encode()
+def _row(record: ContractRecord) -> bytes:
+    return with_filters_in_order(record.contract.description)
 
 
 def newest_contracts(records: list[ContractRecord]) -> list[ContractRecord]:

@@ -17,6 +17,13 @@ from wire.errors import UNREADABLE
 WEIGHT_LIMIT_DEFAULT = 2400
 
 
+FILTERS = (
+    *("PRICE_FILTER", "LOT_SIZE", "MARKET_LOT_SIZE", "MAX_NUM_ORDERS", "MAX_NUM_ALGO_ORDERS"),
+    *("MIN_NOTIONAL", "PERCENT_PRICE", "POSITION_RISK_CONTROL"),
+)
+"""The order in which the exchange's documentation has a contract's filters, and most of its answers too."""
+
+
 class InvalidExchangeInfo(ValueError):
     """An exchangeInfo that cannot be read at all."""
 
@@ -77,6 +84,30 @@ def parse_exchange_info(body: bytes) -> ExchangeInfo:
     return ExchangeInfo(
         contracts, _weight_per_minute(parsed.rateLimits), unreadable, msgspec.json.encode(frame).decode()
     )
+
+
+class _Filter(msgspec.Struct, gc=False):
+    filterType: str = ""  # noqa: N815
+
+
+def with_filters_in_order(description: str) -> bytes:
+    """A contract's row of exchangeInfo with its filters in the documented order, unknown ones behind.
+
+    The exchange sends them in any order. Some clients take the first one for the price filter. All else stays to the
+    last character, and so does a row whose filters cannot be read.
+    """
+    text = description.encode()
+    try:
+        row = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
+        filters = msgspec.json.decode(row["filters"], type=list[msgspec.Raw])
+        filters.sort(key=lambda one: _place(msgspec.json.decode(one, type=_Filter)))
+    except (KeyError, *UNREADABLE):
+        return text
+    return msgspec.json.encode({**row, "filters": filters})
+
+
+def _place(one: _Filter) -> int:
+    return FILTERS.index(one.filterType) if one.filterType in FILTERS else len(FILTERS)
 
 
 def _contract(raw: msgspec.Raw) -> Contract:

@@ -15,23 +15,18 @@ import gzip
 import json
 import subprocess
 import sys
-import tempfile
 import time
-from contextlib import closing
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from actors import BarSystem
 from bars import INTERVALS, Interval
 from bars.interval import DAY_MS
-from exchange.simulated import SimulatedExchange, default_plan
-from storage import Reader
-from tests.support.service import wait_until
-from web import Sources, WebServer, make_app
+from exchange.simulated import SimulatedExchange
+from tests.clients.readme import settings
+from tests.heavy.served import serving
 from wire.rows import row_from_bar
 
-HOST = "127.0.0.1"
 SYMBOL, PAIR = "ETHUSDT", "ETH/USDT:USDT"
 
 
@@ -42,26 +37,8 @@ def main() -> int:
     parser.add_argument("--timeframes", nargs="+", default=["5m", "1h"])
     parser.add_argument("--all-types", action="store_true", help="mark prices and funding rates too")
     chosen = parser.parse_args()
-    plan = default_plan(seed=3, count=2, history_days=chosen.days + 15, frames_per_minute=10, changes=False)
-    with tempfile.TemporaryDirectory() as name, SimulatedExchange(plan) as exchange:
-        folder = Path(name)
-        system = BarSystem(
-            database=str(folder / "bars.db"),
-            symbols=["BTCUSDT", SYMBOL],
-            rest_url=exchange.rest_url,
-            ws_url=exchange.ws_url,
-            history="1m=2h,5m=none,30m=none,4h=none,1d=none,1w=none",
-        )
-        with system, closing(Reader(folder / "bars.db")) as reader:
-            sources = Sources(reader, system.now_ms, system.health, system.status, fetch=system.fetch)
-            server = WebServer(make_app(sources), HOST, 0)
-            server.start()
-            try:
-                wait_until(lambda: system.health() is None, 30, "the service is healthy")
-                return downloaded(chosen, exchange, server.port, folder)
-            finally:
-                system.stop_fetching()
-                server.stop()
+    with serving(history_days=chosen.days + 15) as service:
+        return downloaded(chosen, service.exchange, service.port, service.folder)
 
 
 def downloaded(chosen: argparse.Namespace, exchange: SimulatedExchange, port: int, folder: Path) -> int:
@@ -90,10 +67,8 @@ def downloaded(chosen: argparse.Namespace, exchange: SimulatedExchange, port: in
 
 
 def configuration(port: int) -> dict[str, Any]:
-    ccxt = {
-        "options": {"fetchMarkets": {"types": ["linear"]}},
-        "urls": {"api": {"fapiPublic": f"http://{HOST}:{port}/fapi/v1"}},
-    }
+    """What docs/clients.md says, and what any bot has to be told."""
+    exchange = settings(port)["exchange"]
     return {
         "stake_currency": "USDT",
         "stake_amount": 100,
@@ -103,13 +78,7 @@ def configuration(port: int) -> dict[str, Any]:
         "margin_mode": "isolated",
         "entry_pricing": {"price_side": "other", "use_order_book": True, "order_book_top": 1},
         "exit_pricing": {"price_side": "other", "use_order_book": True, "order_book_top": 1},
-        "exchange": {
-            "name": "binance",
-            "pair_whitelist": [PAIR],
-            "ccxt_config": ccxt,
-            "ccxt_async_config": ccxt,
-            "only_from_ccxt": True,
-        },
+        "exchange": {**exchange, "pair_whitelist": [PAIR]},
         "pairlists": [{"method": "StaticPairList"}],
     }
 
