@@ -45,6 +45,7 @@ class Aggregator(Actor):
         self._backfill = backfill
         self._cascade = Cascade()
         self._has_changed = False
+        self._begun_stored = -1
         self._watched: frozenset[Interval] = frozenset()
         self._asked_seed_s: float | None = None
         self._unstored: set[object] = set()
@@ -114,6 +115,7 @@ class Aggregator(Actor):
         """A sum does not fit: its bucket has no bar, and nothing else of the contract or of others suffers."""
         logger.error("%s: %s; a larger bar is left out", self._contract.symbol, error)
         self._cascade = Cascade()
+        self._begun_stored = -1
 
     def _revise(self, minute: Bar, by_rest: bool) -> None:
         """Bars in progress begin anew from what is stored, and not before the minute is stored as it is now."""
@@ -126,15 +128,23 @@ class Aggregator(Actor):
     def _on_tick(self, monotonic_s: float) -> None:
         if self._has_changed:
             self._has_changed = False
-            partials = self._cascade.partials()
-            if partials:
-                self._store([PartialBars(self._contract.key, partials)])
+            self._store_progress()
         next_ms = self._cascade.next_ms
         if not self._cascade.needs_seed or next_ms is None or self._unstored:
             return
         if self._asked_seed_s is None or monotonic_s - self._asked_seed_s > ASK_SEED_AGAIN_S:
             self._asked_seed_s = monotonic_s
             self._backfill.tell(SeedWanted(self._contract, next_ms, self.me))
+
+    def _store_progress(self) -> None:
+        minute = self._cascade.newest()
+        if minute is None:
+            return
+        begun: Sequence[IntervalBar] = ()
+        if self._cascade.begun_changes != self._begun_stored:
+            self._begun_stored = self._cascade.begun_changes
+            begun = self._cascade.begun()
+        self._store([PartialBars(self._contract.key, [IntervalBar(MINUTE, minute)], begun)])
 
     def _publish_progress(self, said: KlineEvent | None) -> None:
         partials = self._cascade.partials(self._watched)

@@ -9,7 +9,7 @@ from typing import Any
 from actors.cell import Actor, Address
 from actors.messages import BarsPublished, Report, StatusMade, Store, Stored, Tick
 from actors.retention import REMOVED_AT_ONCE, Retention
-from bars import MINUTE_MS, ContractKey, Interval
+from bars import MINUTE, MINUTE_MS, ContractKey, Interval
 from bars.history import Depth
 from storage import (
     BarStore,
@@ -104,9 +104,16 @@ class Writer(Actor):
     def _collect(self, changes: Any) -> None:
         for change in changes:
             if isinstance(change, PartialBars):
-                self._partials[change.key] = change
+                self._collect_partial(change)
             else:
                 self._changes.append(change)
+
+    def _collect_partial(self, change: PartialBars) -> None:
+        """Keep what began with this minute until it is committed: it is told only once."""
+        before = self._partials.get(change.key)
+        if before is not None and not change.begun and _minute_ms(before) == _minute_ms(change):
+            change = change._replace(begun=before.begun)
+        self._partials[change.key] = change
 
     def _on_tick(self, monotonic_s: float) -> None:
         if self._durable_s is None:
@@ -191,6 +198,10 @@ class Writer(Actor):
             "failing": self._failing,
         }
         self._supervisor.tell(Report("database", facts))
+
+
+def _minute_ms(partials: PartialBars) -> int | None:
+    return next((bar.open_ms for interval, bar in partials.bars if interval is MINUTE), None)
 
 
 def _without(change: Change, key: ContractKey) -> Change | None:

@@ -52,7 +52,27 @@ def combine(first: Bar, second: Bar) -> Bar:
     Raises:
         UnitsOverflow: a sum does not fit 63 bits.
     """
-    return aggregate((first, second), first.open_ms)
+    if first.scale != second.scale:
+        return aggregate((first, second), first.open_ms)
+    if first.is_empty:
+        return second._replace(open_ms=first.open_ms)
+    if second.is_empty:
+        return first
+    return checked(
+        Bar(
+            first.open_ms,
+            first.open,
+            max(first.high, second.high),
+            min(first.low, second.low),
+            second.close,
+            first.volume + second.volume,
+            first.quote_volume + second.quote_volume,
+            first.trades + second.trades,
+            first.taker_buy_volume + second.taker_buy_volume,
+            first.taker_buy_quote_volume + second.taker_buy_quote_volume,
+            first.scale,
+        )
+    )
 
 
 def aggregate_all(bars: Iterable[Bar], interval: Interval) -> Iterator[Bar]:

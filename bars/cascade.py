@@ -30,6 +30,8 @@ class Cascade:
 
     def __init__(self) -> None:
         self.next_ms: int | None = None
+        self.begun_changes = 0
+        """Grows whenever `begun` may return something else than before."""
         self._totals: dict[Interval, Bar] = {}
         self._whole: dict[Interval, bool] = dict.fromkeys(LARGER, False)
         self._recent: deque[Bar] = deque(maxlen=REPLAY_MINUTES)
@@ -66,19 +68,33 @@ class Cascade:
     def progress(self, minute: Bar) -> None:
         """Take in the newest state of a minute in progress."""
         if self.next_ms is None or minute.open_ms >= self.next_ms:
+            if minute.open_ms not in self._open or minute.open_ms < max(self._open):
+                self.begun_changes += 1
             self._open[minute.open_ms] = minute
+
+    def newest(self) -> Bar | None:
+        """The newest minute in progress."""
+        return self._open[max(self._open)] if self._open else None
+
+    def begun(self, wanted: Container[Interval] = LARGER) -> list[IntervalBar]:
+        """The larger bars in progress that are wanted and lack no minute, as they were before the newest minute.
+
+        `combine` makes the bar in progress of one of them and that minute. They change once a minute, bars in
+        progress with every event. A bucket that begins with the newest minute has a bar without trades.
+        """
+        newest = self.newest()
+        if newest is None:
+            return []
+        begun = [(interval, self._begun(interval, newest)) for interval in LARGER if interval in wanted]
+        return [IntervalBar(interval, bar) for interval, bar in begun if bar is not None]
 
     def partials(self, wanted: Container[Interval] = STORED) -> list[IntervalBar]:
         """The bars in progress that are wanted: the newest minute, and those larger ones that lack no minute."""
-        if not self._open:
+        newest = self.newest()
+        if newest is None:
             return []
-        newest = self._open[max(self._open)]
         partials = [IntervalBar(MINUTE, newest)] if MINUTE in wanted else []
-        for interval in LARGER:
-            bar = self._in_progress(interval, newest.open_ms) if interval in wanted else None
-            if bar is not None:
-                partials.append(IntervalBar(interval, bar))
-        return partials
+        return partials + [IntervalBar(interval, combine(bar, newest)) for interval, bar in self.begun(wanted)]
 
     def seed(self, bars: Iterable[Bar], stop_ms: int) -> bool:
         """Start the buckets in progress anew from closed `bars` that tile from the week's start to `stop_ms`.
@@ -91,6 +107,7 @@ class Cascade:
         if stop_ms + len(replayed) * MINUTE_MS != next_ms:
             return False
         self._go_on_at(next_ms)
+        self.begun_changes += 1
         held = [*bars, *replayed]
         for interval in LARGER:
             start_ms = interval.floor(next_ms)
@@ -105,6 +122,7 @@ class Cascade:
         """A minute that went in was wrong: only a seed makes the buckets in progress whole again."""
         self._whole = dict.fromkeys(LARGER, False)
         self._recent.clear()
+        self.begun_changes += 1
 
     def seed_start_ms(self) -> int | None:
         """From when on a seed must reach; None while no minute has come."""
@@ -112,6 +130,7 @@ class Cascade:
 
     def _go_on_at(self, next_ms: int) -> None:
         self.next_ms = next_ms
+        self.begun_changes += 1
         self._open = {open_ms: bar for open_ms, bar in self._open.items() if open_ms >= next_ms}
 
     def _grow(self, interval: Interval, minute: Bar, contiguous: bool) -> IntervalBar | None:
@@ -130,15 +149,22 @@ class Cascade:
         whole, self._whole[interval] = self._whole[interval], True
         return IntervalBar(interval, total) if whole else None
 
-    def _in_progress(self, interval: Interval, at_ms: int) -> Bar | None:
-        start_ms = interval.floor(at_ms)
+    def _begun(self, interval: Interval, newest: Bar) -> Bar | None:
+        """The bucket's bar before the `newest` minute; None when it lacks one."""
+        start_ms, at_ms = interval.floor(newest.open_ms), newest.open_ms
         next_ms = start_ms if self.next_ms is None else self.next_ms
-        inside = [self._open[open_ms] for open_ms in sorted(self._open) if open_ms >= start_ms]
-        if len(inside) * MINUTE_MS != at_ms + MINUTE_MS - max(start_ms, next_ms):
+        before = [self._open[open_ms] for open_ms in sorted(self._open) if start_ms <= open_ms < at_ms]
+        if len(before) * MINUTE_MS != at_ms - max(start_ms, next_ms):
             return None
-        if start_ms >= next_ms:
-            return aggregate(inside, start_ms)
-        if not self._whole[interval]:
-            return None
-        total = self._totals.get(interval)  # None where a seed said that nothing was before: a new contract
-        return aggregate([total, *inside] if total else inside, start_ms)
+        if start_ms < next_ms:
+            if not self._whole[interval]:
+                return None
+            total = self._totals.get(interval)  # None where a seed said that nothing was before: a new contract
+            before = [total, *before] if total else before
+        return aggregate(before, start_ms) if before else _untraded(newest, start_ms)
+
+
+def _untraded(minute: Bar, open_ms: int) -> Bar:
+    """Combines with the minute to the minute itself, whatever it will be."""
+    price = minute.open
+    return Bar(open_ms, price, price, price, price, 0, 0, 0, 0, 0, minute.scale)

@@ -1,22 +1,22 @@
-"""Archive zips to rows, in bars per second on one core, beside what a user would write first.
+"""Archive zips to rows, in bars per second on one core, beside what a user would write first; and bytes on disk.
 
-    python -m benchmarks.archive [--json] [folder with files such as NEARUSDT-1m-2025-04.csv.gz]
+    python -m benchmarks.archive folder-with-files-such-as-NEARUSDT-1m-2025-04.csv.gz
 
-The floor is csv.reader + executemany of TEXT: the same zips, the same SQLite settings, no checks, no checksum.
-Without a folder the months are invented ones of the simulated exchange. pandas is compared with where it is installed.
+measures recorded months; `python -m benchmarks` takes invented ones of the simulated exchange. The floor is csv.reader
+and executemany of TEXT: the same zips, the same SQLite settings, no checks, no checksum. pandas is compared with where
+it is installed.
 """
 
 from __future__ import annotations
 
-import argparse
 import csv
 import gzip
 import hashlib
 import importlib
 import importlib.util
 import io
-import json
 import sqlite3
+import sys
 import tempfile
 import time
 import zipfile
@@ -27,6 +27,7 @@ from typing import NamedTuple
 
 from bars import INTERVALS, MINUTE, Contract, Interval, Scale
 from bars.contract import NO_DELIVERY_MS
+from benchmarks.harness import Figure, separated
 from exchange.archive import unzipped
 from exchange.simulated import World, default_plan
 from exchange.simulated.files import MONTH, ArchiveFile, Period, zipped
@@ -34,6 +35,7 @@ from storage import ArchivedBars, BarStore, ContractsSeen, LoadedFile
 from wire.archive_csv import read_csv
 
 ROUNDS = 5
+BYTES_MAX = 60.0
 
 Way = Callable[[Sequence["Zip"], Path], int]
 """Loads files into a new database; returns how many bars."""
@@ -164,23 +166,25 @@ def measured(ways: Sequence[Way], zips: Sequence[Zip]) -> list[Cost]:
     return [Cost(sum(times) / total, size / total) for times, size in zip(least, sizes, strict=True)]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.archive", description=__doc__)
-    parser.add_argument("folder", nargs="?", type=Path, help="recorded months")
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
-    zips = list(recorded(options.folder) if options.folder else invented())
-    ways = {"backfill": load, "csv.reader + executemany of TEXT (floor)": floor}
+def measure(zips: Sequence[Zip] = ()) -> Iterator[Figure]:
+    """The ways in turns."""
+    ways = [load, floor]
     if importlib.util.find_spec("pandas") is not None:
-        ways["pandas.read_csv + executemany"] = with_pandas
-    costs = measured(list(ways.values()), zips)
+        ways.append(with_pandas)
+    with separated():
+        costs = measured(ways, zips or list(invented()))
     own, text = 1 / costs[0].cpu_s, 1 / costs[1].cpu_s
-    for label, cost in zip(ways, costs, strict=True):
-        relative = costs[1].cpu_s / cost.cpu_s
-        print(f"{label:<45}{1 / cost.cpu_s:>12,.0f} bars/s{relative:>7.2f} x floor{cost.disk_bytes:>7.1f} bytes/bar")
-    if options.json:
-        figures = {"value": own, "unit": "bars/s", "floor": text, "goal": text, "ok": own >= text}
-        print(json.dumps({"archive_bars_per_second": figures}))
+    yield Figure("archive_bars_per_second", own, "bars/s", text, text, note="one core; checksum and checks included")
+    for cost in costs[2:]:
+        note = "read_csv + executemany of floats, one core"
+        yield Figure("archive_with_pandas", 1 / cost.cpu_s, "bars/s", text, note=note)
+    note = f"the floor's file has {costs[1].disk_bytes:.0f}"
+    yield Figure("bytes_per_bar", costs[0].disk_bytes, "bytes", None, BYTES_MAX, at_most=True, note=note)
+
+
+def main() -> None:
+    for figure in measure(list(recorded(Path(sys.argv[1])))):
+        print(f"{figure.name:<28}{figure.value:>12,.1f} {figure.unit:<10}{figure.floor or 0:>12,.1f}  {figure.note}")
 
 
 if __name__ == "__main__":

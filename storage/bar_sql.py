@@ -36,10 +36,13 @@ DISPUTED = 16
 COMPARED = VERIFIED | DISPUTED
 ORIGIN_BITS = 7
 
+TABLES = ("bar", "partial", "partial_minute")
+"""Those that hold values in a contract's scale."""
+
 ROWS_AT_ONCE = 25
 """More rows with one statement gain nothing; SQLite before 3.32 takes at most 999 values."""
 
-_VALUES = (
+VALUES = (
     "open",
     "rise",
     "fall",
@@ -50,13 +53,13 @@ _VALUES = (
     "taker_buy_volume",
     "taker_buy_quote_volume",
 )
-_READ = f"open_minute, {', '.join(_VALUES)}"
+_READ = f"open_minute, {', '.join(VALUES)}"
 _KEY = "contract_id, interval, open_minute"
-_COLUMNS = f"{_KEY}, {', '.join(_VALUES)}, mark"
+_COLUMNS = f"{_KEY}, {', '.join(VALUES)}, mark"
 
 _INSERT = f"INSERT INTO bar ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
-_DIFFERS = f"({', '.join('bar.' + name for name in _VALUES)}) <> ({', '.join('excluded.' + name for name in _VALUES)})"
+_DIFFERS = f"({', '.join('bar.' + name for name in VALUES)}) <> ({', '.join('excluded.' + name for name in VALUES)})"
 _WAS, _IS = f"(bar.mark & {ORIGIN_BITS})", f"(excluded.mark & {ORIGIN_BITS})"
 
 # A verified bar is what REST said minutes after the end: only another word of REST may differ from it, not a final
@@ -74,7 +77,7 @@ _BETTER_MARK = f"""(
     | (CASE WHEN {_WAS} = {Origin.AGGREGATED:d} THEN {_IS} ELSE {_WAS} END))"""
 
 _REVISE = f"""
-    {_INSERT} ON CONFLICT ({_KEY}) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in _VALUES)},
+    {_INSERT} ON CONFLICT ({_KEY}) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in VALUES)},
         mark = CASE WHEN {_DIFFERS} THEN excluded.mark ELSE {_BETTER_MARK} END
     WHERE CASE WHEN {_DIFFERS} THEN NOT {_REFUSED} ELSE bar.mark <> {_BETTER_MARK} END"""
 
@@ -107,25 +110,10 @@ def rows_of(contract_id: int, interval: Interval, bars: Iterable[Bar], mark: int
     ]
 
 
-def partial_rows_of(contract_id: int, intervals: Iterable[Interval], bars: Iterable[Bar]) -> list[Row]:
-    """The rows of bars in progress, which all have the contract's scale: as `rows_of`, without a mark."""
-    return [
-        (
-            contract_id,
-            interval.span_ms // MINUTE_MS,
-            open_ms // MINUTE_MS,
-            price,
-            high - price,
-            price - low,
-            close - price,
-            v,
-            q,
-            n,
-            tv,
-            tq,
-        )
-        for interval, (open_ms, price, high, low, close, v, q, n, tv, tq, _) in zip(intervals, bars, strict=True)
-    ]
+def values_of(bar: Bar) -> Row:
+    """A bar's columns in the order of `VALUES`."""
+    _, price, high, low, close, v, q, n, tv, tq, _ = bar
+    return price, high - price, price - low, close - price, v, q, n, tv, tq
 
 
 def bar_of(row: Sequence[int], scale: Scale) -> Bar:
@@ -247,13 +235,6 @@ def delete(connection: sqlite3.Connection, contract_id: int, interval: Interval,
     return connection.execute(query, (contract_id, minutes(interval), last_minute)).rowcount
 
 
-def set_partials(connection: sqlite3.Connection, rows: Sequence[Row]) -> None:
-    """Put bars in progress in the place of those before."""
-    connection.executemany(
-        f"REPLACE INTO partial ({_KEY}, {', '.join(_VALUES)}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows
-    )
-
-
 def largest_units(connection: sqlite3.Connection, contract_id: int) -> Scale:
     """The largest price, volume and quote volume stored of a contract, in units; 0 where there is none."""
     found = [
@@ -261,14 +242,14 @@ def largest_units(connection: sqlite3.Connection, contract_id: int) -> Scale:
             f"SELECT max(open + rise), max(volume), max(quote_volume) FROM {table} WHERE contract_id = ?",
             (contract_id,),
         ).fetchone()
-        for table in ("bar", "partial")
+        for table in TABLES
     ]
     return Scale(*(max(column or 0 for column in columns) for columns in zip(*found, strict=True)))
 
 
 def rescale(connection: sqlite3.Connection, contract_id: int, price: int, volume: int, quote: int) -> None:
     """Multiply all stored values of a contract. SQLite would turn what does not fit into REAL: look first."""
-    for table in ("bar", "partial"):
+    for table in TABLES:
         connection.execute(
             f"""UPDATE {table} SET open = open * :price, rise = rise * :price, fall = fall * :price,
                 move = move * :price, volume = volume * :volume, taker_buy_volume = taker_buy_volume * :volume,
@@ -309,17 +290,6 @@ def select_one(connection: sqlite3.Connection, contract_id: int, interval: Inter
     return row
 
 
-def select_partial(connection: sqlite3.Connection, contract_id: int, interval: Interval) -> Row | None:
-    """The bar in progress, if it is newer than the newest closed one: values as for `bar_of`."""
-    row: Row | None = connection.execute(
-        f"""SELECT {_READ} FROM partial AS p WHERE contract_id = ? AND interval = ? AND NOT EXISTS (
-            SELECT 1 FROM series AS s WHERE s.contract_id = p.contract_id AND s.interval = p.interval
-            AND s.last_ms >= p.open_minute * {MINUTE_MS})""",
-        (contract_id, minutes(interval)),
-    ).fetchone()
-    return row
-
-
 def page_json(
     connection: sqlite3.Connection,
     contract_id: int,
@@ -345,15 +315,6 @@ def page_json(
         (contract_id, minutes(interval), start_minute, stop_minute, limit),
     ).fetchone()
     return count, text or ""
-
-
-def partial_json(connection: sqlite3.Connection, contract_id: int, interval: Interval, scale: Scale) -> str:
-    """The bar in progress, which is there, as the exchange's row."""
-    row: tuple[str] = connection.execute(
-        f"SELECT {row_json(interval, scale)} FROM partial WHERE contract_id = ? AND interval = ?",
-        (contract_id, minutes(interval)),
-    ).fetchone()
-    return row[0]
 
 
 def _nth_newest(

@@ -121,10 +121,15 @@ class GapsSwept(NamedTuple):
 
 
 class PartialBars(NamedTuple):
-    """The newest state of the bars in progress of one contract; each takes the place of the one before."""
+    """The newest state of the bars in progress of one contract; each takes the place of the one before.
+
+    `begun` are larger bars as they were before the newest minute, which is among `bars`: whoever reads adds it, as
+    it is then. They need to be given only once for each minute.
+    """
 
     key: ContractKey
     bars: Sequence[IntervalBar]
+    begun: Sequence[IntervalBar] = ()
 
 
 class ServiceState(NamedTuple):

@@ -66,8 +66,20 @@ class BarRow(_Values):
         without_rowid = True
 
 
+class PartialMinuteRow(_Values):
+    """The newest minute in progress of a contract. These rows are written every second, so they lie close together."""
+
+    contract_id = IntegerField(primary_key=True)
+
+    class Meta:
+        table_name = "partial_minute"
+
+
 class PartialRow(_Values):
-    """The bar in progress. In a table of its own, since among the closed bars each would dirty a page every second."""
+    """A larger bar in progress. In a table of its own, since among the closed bars each would dirty a page."""
+
+    until_minute = IntegerField(null=True)
+    """Where the newest minute is not part of it but to be added by whoever reads: that minute's open time."""
 
     class Meta:
         table_name = "partial"
@@ -169,6 +181,7 @@ class DocumentRow(Model):
 TABLES: tuple[type[Model], ...] = (
     ContractRow,
     BarRow,
+    PartialMinuteRow,
     PartialRow,
     SeriesRow,
     AbsentRow,

@@ -6,7 +6,7 @@ import sqlite3
 from typing import NamedTuple
 
 from bars import MINUTE_MS, Bar, Interval
-from storage import bar_sql, contracts, series
+from storage import bar_sql, contracts, in_progress, series
 from storage.records import ContractRecord
 
 CLOSED_MAX = 1_500
@@ -25,15 +25,15 @@ class Newest(NamedTuple):
 def find(connection: sqlite3.Connection, record: ContractRecord, interval: Interval, after_ms: int | None) -> Newest:
     """The newest bars of a stored interval; without `after_ms` no closed ones."""
     summary = series.get(connection, record.id, interval)
-    partial = bar_sql.select_partial(connection, record.id, interval)
+    partial = in_progress.select(connection, record.id, interval)
     last_ms = summary.last_ms if summary else None
     is_more = after_ms is not None and last_ms is not None and last_ms > after_ms
     if partial is None and not is_more:
         return Newest(last_ms, [], None)
     scale = contracts.scale_of(connection, record.id)
-    in_progress = bar_sql.bar_of(partial, scale) if partial else None
+    newest = bar_sql.bar_of(partial, scale) if partial else None
     if after_ms is None or last_ms is None or not is_more:
-        return Newest(last_ms, [], in_progress)
+        return Newest(last_ms, [], newest)
     between = after_ms // MINUTE_MS + 1, last_ms // MINUTE_MS + 1
     rows = bar_sql.select(connection, record.id, interval, *between, limit=CLOSED_MAX)
-    return Newest(last_ms, [bar_sql.bar_of(row, scale) for row in rows], in_progress)
+    return Newest(last_ms, [bar_sql.bar_of(row, scale) for row in rows], newest)

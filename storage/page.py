@@ -8,7 +8,7 @@ from itertools import chain
 
 from bars import MINUTE_MS, Interval, Span, stored_source
 from bars.gaps import merge
-from storage import absent, bar_sql, contracts, series
+from storage import absent, bar_sql, contracts, in_progress, series
 from storage.changes import Origin
 from storage.derived import Derivation
 from storage.records import ContractRecord, StoredBar
@@ -72,14 +72,14 @@ class Page:
         )
         if not partial or count >= self._limit:
             return f"[{rows}]"
-        last = bar_sql.partial_json(self._connection, self._record.id, self._interval, self._scale)
+        last = in_progress.row_text(self._connection, self._record.id, self._interval, self._scale)
         return f"[{rows},{last}]" if rows else f"[{last}]"
 
     def derived(self) -> list[StoredBar]:
         """The bars of an interval that is not stored."""
         source = stored_source(self._interval)
         summary = series.get(self._connection, self._record.id, source)
-        partial = bar_sql.select_partial(self._connection, self._record.id, source)
+        partial = in_progress.select(self._connection, self._record.id, source)
         if summary is None and partial is None:
             return []
         newest_ms = partial[0] * MINUTE_MS if partial else summary.last_ms if summary else 0
@@ -116,7 +116,7 @@ class Page:
         return -(-self._start_ms // MINUTE_MS), self._end_ms // MINUTE_MS + 1
 
     def _partial(self) -> bar_sql.Row | None:
-        partial = bar_sql.select_partial(self._connection, self._record.id, self._interval)
+        partial = in_progress.select(self._connection, self._record.id, self._interval)
         if partial is None or not self._start_ms <= partial[0] * MINUTE_MS <= self._end_ms:
             return None
         return partial

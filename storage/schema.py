@@ -8,7 +8,8 @@ from typing import Any
 from peewee import SchemaManager, SqliteDatabase
 
 from bars import MINUTE_MS, STORED
-from storage.models import TABLES, ArchiveFileRow, GapRow
+from storage.in_progress import GROWN_SELECT, MINUTE_SELECT, WHOLE_SELECT
+from storage.models import TABLES, ArchiveFileRow, GapRow, PartialMinuteRow, PartialRow
 
 APPLICATION_ID = 0x4261726B
 """`Bark`, in the header of the file: what tells our database from anybody else's."""
@@ -49,7 +50,17 @@ def _add_unverified(database: SqliteDatabase) -> None:
     )
 
 
-UPGRADES: tuple[Upgrade, ...] = (_to_version_2,)
+def _to_version_3(database: SqliteDatabase) -> None:
+    """Larger bars in progress without the newest minute. The service tells all of them again within a second."""
+    execute: Any = database.execute_sql
+    execute("DROP VIEW klines")
+    execute("DROP TABLE partial")
+    for table in (PartialMinuteRow, PartialRow):
+        SchemaManager(table, database).create_all(safe=False)
+    execute(KLINES_VIEW)
+
+
+UPGRADES: tuple[Upgrade, ...] = (_to_version_2, _to_version_3)
 """From version 1 to 2, from 2 to 3, and so on. Each runs in the transaction that also notes the new version."""
 
 _INTERVALS = " UNION ALL ".join(
@@ -72,11 +83,22 @@ _KLINES_SELECT = f"""
     FROM contract AS c CROSS JOIN ({_INTERVALS}) AS i CROSS JOIN {{table}} AS b
         ON b.contract_id = c.id AND b.interval = i.minutes"""
 
-KLINES_VIEW = f"""
-CREATE VIEW klines AS {_KLINES_SELECT.format(closed=1, table="bar")}
-    UNION ALL {_KLINES_SELECT.format(closed=0, table="partial")}
+_IN_PROGRESS_SELECT = (
+    _KLINES_SELECT
+    + f"""
     WHERE NOT EXISTS (SELECT 1 FROM series AS s WHERE s.contract_id = b.contract_id AND s.interval = b.interval
         AND s.last_ms >= b.open_minute * {MINUTE_MS})"""
+)
+
+KLINES_VIEW = " UNION ALL ".join(
+    [
+        f"CREATE VIEW klines AS {_KLINES_SELECT.format(closed=1, table='bar')}",
+        *(
+            _IN_PROGRESS_SELECT.format(closed=0, table=f"({select})")
+            for select in (MINUTE_SELECT, WHOLE_SELECT, GROWN_SELECT)
+        ),
+    ]
+)
 """For people with a SQL prompt: real numbers, not exact; closed bars and those in progress."""
 
 

@@ -10,7 +10,7 @@ from peewee import SqliteDatabase
 from bars import MINUTE, MINUTE_MS, Bar, ContractKey, Interval, IntervalBar, Scale, UnitsOverflow
 from bars.decimals import rescale
 from bars.ledger import Reason
-from storage import absent, bar_sql, contracts, gap_rows, pauses, series, unverified
+from storage import absent, bar_sql, contracts, gap_rows, in_progress, pauses, series, unverified
 from storage.changes import (
     ArchivedBars,
     BarsDisputed,
@@ -229,12 +229,21 @@ class Transaction:
         absent.forget(self._connection, record.id, interval, [bar.open_ms for bar in bars])
 
     def _progress(self, changes: Sequence[PartialBars]) -> None:
-        rows: list[bar_sql.Row] = []
+        newest: list[bar_sql.Row] = []
+        larger: list[tuple[int | None, ...]] = []
         for change in changes:
             record = self._record(change.key)
-            bars = _scaled(record, _bars(change))
-            rows += bar_sql.partial_rows_of(record.id, [partial.interval for partial in change.bars], bars)
-        bar_sql.set_partials(self._connection, rows)
+            until_minute = next((bar.open_ms // MINUTE_MS for interval, bar in change.bars if interval is MINUTE), None)
+            places: list[tuple[Interval, int | None]] = [(interval, None) for interval, _ in change.bars]
+            places += [(interval, until_minute) for interval, _ in change.begun]
+            for (interval, until), bar in zip(places, _scaled(record, _bars(change)), strict=True):
+                row = record.id, bar_sql.minutes(interval), bar.open_ms // MINUTE_MS, *bar_sql.values_of(bar)
+                if interval is MINUTE:
+                    newest.append(row)
+                else:
+                    larger.append((*row, until))
+        in_progress.set_minutes(self._connection, newest)
+        in_progress.set_larger(self._connection, larger)
 
     def _record(self, key: ContractKey) -> ContractRecord:
         record = self.contracts.get(key)
@@ -250,7 +259,7 @@ def _scales(change: ClosedBars | ArchivedBars | PartialBars) -> set[Scale]:
 
 
 def _bars(change: ClosedBars | PartialBars) -> Sequence[Bar]:
-    return change.bars if isinstance(change, ClosedBars) else [partial.bar for partial in change.bars]
+    return change.bars if isinstance(change, ClosedBars) else [one.bar for one in (*change.bars, *change.begun)]
 
 
 def _scaled(record: ContractRecord, bars: Sequence[Bar]) -> Sequence[Bar]:

@@ -118,7 +118,7 @@ def test_while_beginnings_are_missing_the_disk_completes_the_larger_bars() -> No
     ] * 4
 
 
-def test_a_partial_minute_costs_nothing_until_the_tick_which_stores_the_newest_of_all_intervals_once() -> None:
+def test_a_partial_minute_costs_nothing_until_the_tick_which_stores_the_newest_once() -> None:
     world = World()
     world.tell(MinutesFrom(MONDAY_MS), *closed(0))
     world.stored()
@@ -128,10 +128,22 @@ def test_a_partial_minute_costs_nothing_until_the_tick_which_stores_the_newest_o
     world.tick()
     (change,) = world.stored()
     assert isinstance(change, PartialBars)
-    assert [bar.interval for bar in change.bars] == list(STORED)
-    assert [bar.bar.trades for bar in change.bars] == [3] + [minute(0).trades + 3] * 5
+    assert [(interval, bar.trades) for interval, bar in change.bars] == [(MINUTE, 3)]
+    assert [(interval, bar.trades) for interval, bar in change.begun] == [(i, minute(0).trades) for i in LARGER]
     world.tick()
     assert world.stored() == []
+
+
+def test_what_began_before_a_minute_is_stored_once_with_it() -> None:
+    world = World()
+    world.tell(MinutesFrom(MONDAY_MS), *closed(0))
+    world.stored()
+    told = []
+    for number, trades in ((1, 1), (1, 2), (2, 1), (2, 2)):
+        world.tell(MinuteProgressed(minute(number)._replace(trades=trades), 0))
+        world.tick()
+        told += [len(change.begun) for change in world.stored() if isinstance(change, PartialBars)]
+    assert told == [len(LARGER), 0, len(LARGER), 0]
 
 
 def test_partial_bars_are_published_only_of_watched_intervals_and_with_every_event() -> None:
@@ -165,7 +177,7 @@ def test_what_bars_in_progress_begin_from_is_asked_for_until_it_comes() -> None:
     assert world.backfill.told == []
     (change,) = world.stored()
     assert isinstance(change, PartialBars)
-    assert [bar.interval for bar in change.bars] == list(STORED)
+    assert [bar.interval for bar in (*change.bars, *change.begun)] == list(STORED)
 
 
 def test_a_seed_that_came_too_late_is_asked_for_again_at_the_next_tick() -> None:

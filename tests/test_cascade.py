@@ -26,6 +26,7 @@ from bars import (
     Span,
     aggregate,
     aggregate_all,
+    combine,
 )
 from bars.cascade import REPLAY_MINUTES
 from bars.gaps import tile
@@ -88,6 +89,8 @@ class Model:
         self.replayable: list[int] = []
         self.open: dict[int, Bar] = {}
         self.next_ms: int | None = None
+        self.begun: dict[int, list[IntervalBar]] = {}
+        """By the count of changes, which must not stay the same when they change."""
 
     def is_whole(self, start_ms: int, stop_ms: int) -> bool:
         return self.known.issuperset(range(start_ms, stop_ms, MINUTE_MS))
@@ -141,6 +144,10 @@ class Model:
             expected = [IntervalBar(MINUTE, self.open[newest_ms])]
             expected += [partial for i in LARGER if (partial := self.partial(i, newest_ms)) is not None]
         assert self.cascade.partials() == expected
+        newest = self.cascade.newest()
+        begun = self.cascade.begun()
+        assert [IntervalBar(i, combine(bar, newest)) for i, bar in begun if newest] == expected[1:]
+        assert self.begun.setdefault(self.cascade.begun_changes, begun) == begun
 
     def partial(self, interval: Interval, newest_ms: int) -> IntervalBar | None:
         start_ms = interval.floor(newest_ms)

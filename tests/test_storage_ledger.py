@@ -457,7 +457,7 @@ CREATE TABLE "service" ("id" INTEGER NOT NULL PRIMARY KEY, "state" TEXT NOT NULL
     "committed_at_ms" INTEGER NOT NULL);
 CREATE TABLE "document" ("name" TEXT NOT NULL PRIMARY KEY, "text" TEXT NOT NULL) WITHOUT ROWID;
 """
-COPIED = ("contract", "bar", "partial", "absent", "service", "document")
+COPIED = ("contract", "bar", "absent", "service", "document")
 
 
 def test_a_file_of_version_1_keeps_its_bars_and_learns_what_was_not_compared(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from peewee import SqliteDatabase
 from actors.messages import BarsPublished, Report, StatusMade, Store, Stored, Tick
 from actors.retention import REMOVED_AT_ONCE
 from actors.writer import CHANGES_AT_ONCE, DURABLE_EVERY_S, PUBLISH_WITHIN_MS, Writer
-from bars import FIVE_MINUTES, MINUTE, MINUTE_MS, Bar, Contract, IntervalBar
+from bars import DAY, FIVE_MINUTES, MINUTE, MINUTE_MS, Bar, Contract, IntervalBar
 from bars.decimals import UNITS_MAX
 from bars.history import parse_keep
 from storage import BarStore, Change, ClosedBars, ContractsSeen, Origin, PartialBars, Reader
@@ -148,6 +148,18 @@ def test_of_partial_bars_only_the_newest_are_written(world: World) -> None:
     assert record is not None
     (newest,) = world.reader.bars(record, MINUTE, limit=10)
     assert (newest.bar.trades, newest.closed) == (2, False)
+
+
+def test_what_began_before_a_minute_is_kept_with_its_newer_states_until_it_is_written(world: World) -> None:
+    begun = [IntervalBar(DAY, a_bar(MONDAY_MS))]
+    later = a_bar(MONDAY_MS + MINUTE_MS)
+    world.store(PartialBars(BTC.key, [IntervalBar(MINUTE, later)], begun))
+    world.store(PartialBars(BTC.key, [IntervalBar(MINUTE, later._replace(trades=2))]))
+    world.tick()
+    record = world.reader.get(BTC.key)
+    assert record is not None
+    (day,) = world.reader.bars(record, DAY, limit=10)
+    assert day.bar.trades == begun[0].bar.trades + 2
 
 
 def test_very_many_changes_do_not_wait_for_a_tick(world: World) -> None:
