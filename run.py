@@ -16,6 +16,7 @@ import logging
 import os
 import queue
 import signal
+import socket
 import sys
 import tempfile
 import time
@@ -53,7 +54,7 @@ from exchange.proxy import InvalidProxy
 from exchange.simulated import SimulatedExchange, default_plan
 from storage import Reader, StorageError
 from storage import backup as copy_database
-from web import ClosedHold, PushServer, Sources, WebServer, make_app
+from web import Access, ClosedHold, PushServer, Sources, WebServer, make_app, room_for
 from wire.archive_plan import Source
 
 logger = logging.getLogger("barkeep")
@@ -293,8 +294,12 @@ def listen(
     Raises:
         BadOption: the port is taken, or the host is none of this machine's.
     """
+    access = Access.of(settings.host, settings.allowed_hosts, settings.token, socket.gethostname())
+    clients = room_for(settings.max_clients)
+    if clients < settings.max_clients:
+        logger.warning("room for %d clients, not %d: too few open files are allowed", clients, settings.max_clients)
     try:
-        return WebServer(app, settings.host, settings.port, push, hold)
+        return WebServer(app, settings.host, settings.port, push, hold, access=access, clients=clients)
     except OSError as error:
         if error.errno in (errno.EADDRINUSE, errno.EACCES):
             raise BadOption("--port", f"a free port that may be opened ({error.strerror})", settings.port) from None

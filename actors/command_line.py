@@ -43,7 +43,7 @@ TEMPORARY = "temporary"
 """The demo's database by default: a file that is deleted at the end. Invented bars must not mix with real ones."""
 
 _EVERYTHING = frozenset(option.name for option in OPTIONS)
-_LISTENING = frozenset({"host", "port"})
+_LISTENING = frozenset({"host", "port", "allowed_hosts", "token", "max_clients"})
 _LOGGING = frozenset({"log_level", "log_format"})
 _OUTSIDE = frozenset({"rest_url", "ws_url", "archive_url", "listing_url", "proxy", "weight_share"})
 

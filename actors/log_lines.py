@@ -37,4 +37,18 @@ class LineFormatter(logging.Formatter):
             facts["exception"] = self.formatException(record.exc_info)
         if self._as_json:
             return json.dumps(facts)
-        return " ".join(facts.values()).replace("\n", "\\n").replace("\r", "\\r")
+        return printable(" ".join(facts.values()))
+
+
+def printable(text: str) -> str:
+    """The text with whatever could move a terminal's cursor, colour it, turn its letters or begin a line escaped.
+
+    Names of symbols and paths of requests come from outside.
+    """
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else _escaped(letter) for letter in text)
+
+
+def _escaped(letter: str) -> str:
+    return letter.encode("unicode_escape").decode("ascii")

@@ -35,6 +35,8 @@ class Option:
     """The heading under which help shows it."""
     is_flag: bool = False
     """Whether it stands alone on the command line."""
+    is_secret: bool = False
+    """Whether its value is never shown."""
 
     @property
     def flag(self) -> str:
@@ -75,7 +77,15 @@ def read(option: Option, value: object, label: str | None = None) -> Any:
     try:
         return option.parse(text)
     except ValueError as error:
-        raise BadOption(label or option.name, str(error), _without_password(value)) from None
+        shown = _Hidden() if option.is_secret else _without_password(value)
+        raise BadOption(label or option.name, str(error), shown) from None
+
+
+class _Hidden:
+    """Stands where a secret would."""
+
+    def __repr__(self) -> str:
+        return "'…'"
 
 
 def _without_password(value: object) -> object:
@@ -179,6 +189,25 @@ def host(text: str) -> str:
     """A host name or an address, IPv6 without brackets."""
     if not re.fullmatch(r"[\w.:%-]+", text):
         raise ValueError("a host name or an address")
+    return text
+
+
+def hosts(text: str) -> tuple[str, ...]:
+    """Host names and addresses, in lower case, IPv6 without brackets; none for `none` or nothing, `*` for all."""
+    if text.strip().lower() in ("", "none"):
+        return ()
+    names = tuple(dict.fromkeys(part.strip().lower().removesuffix(".") for part in text.split(",")))
+    if not all(name == "*" or re.fullmatch(r"[a-z0-9_.:-]+", name) for name in names) or ("*" in names and names[1:]):
+        raise ValueError("host names or addresses separated by commas, without ports, * or none")
+    return names
+
+
+def token(text: str) -> str | None:
+    """A secret that may stand in a header and in an address as it is, and cannot be guessed; None for `none`."""
+    if text.lower() == "none":
+        return None
+    if not re.fullmatch(r"[A-Za-z0-9._~-]{16,256}", text):
+        raise ValueError("none, or 16 to 256 letters, digits, or -._~")
     return text
 
 

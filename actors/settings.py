@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from actors.options import (
@@ -11,11 +11,13 @@ from actors.options import (
     Option,
     file_path,
     host,
+    hosts,
     number,
     one_of,
     proxy,
     read,
     symbols,
+    token,
     unknown_option,
     url,
     whole_number,
@@ -61,6 +63,32 @@ OPTIONS = (
         "PORT",
         "The port for HTTP and WebSocket; 0 picks a free one and logs it.",
         whole_number(0, 65535),
+        _WEB,
+    ),
+    Option(
+        "allowed_hosts",
+        "none",
+        "HOSTS",
+        "Names by which clients may reach the server, separated by commas, beside loopback and --host; * for any.",
+        hosts,
+        _WEB,
+    ),
+    Option(
+        "token",
+        "none",
+        "SECRET",
+        "What clients have to bring for everything but /healthz. Other users of this machine see command lines: "
+        "better set it in the environment or the TOML file.",
+        token,
+        _WEB,
+        is_secret=True,
+    ),
+    Option(
+        "max_clients",
+        "2048",
+        "N",
+        "How many connections there may be at a time, HTTP and WebSocket together.",
+        whole_number(1, 100_000),
         _WEB,
     ),
     Option(
@@ -138,6 +166,10 @@ class Settings:
     host: str
     port: int
     """0 for any free one."""
+    allowed_hosts: tuple[str, ...]
+    """In lower case; `*` alone for any."""
+    token: str | None = field(repr=False)
+    max_clients: int
     rest_url: str
     ws_url: str
     archive_url: str

@@ -21,6 +21,26 @@ def test_a_record_is_one_line_of_text_with_its_time_in_utc() -> None:
     assert logged(False, "feed %d: %s", 2, "a\r\nb") == "2026-10-07T14:23:12.723Z WARNING actors.feed feed 2: a\\r\\nb"
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("A\nB", r"A\nB"),
+        ("A\x1b[2JB", r"A\x1b[2JB"),
+        ("A\x9b31mB\x85", r"A\x9b31mB\x85"),
+        ("A\u2028B\u202eC", r"A\u2028B\u202eC"),
+        ("A\x0b\x0c\x00\x7f", r"A\x0b\x0c\x00\x7f"),
+        ("A\ud800", r"A\ud800"),
+        ("币安人生USDT", "币安人生USDT"),
+    ],
+)
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_name_from_outside_neither_begins_a_line_nor_moves_the_terminal(as_json: bool, name: str, shown: str) -> None:
+    line = logged(as_json, "symbol %s", name)
+    assert line.isprintable()
+    assert len(line.splitlines()) == 1
+    assert json.loads(line)["message"] == f"symbol {name}" if as_json else line.endswith(f"symbol {shown}")
+
+
 def test_a_record_is_one_json_object() -> None:
     line = logged(True, "%s\n", "币安人生USDT")
     assert "\n" not in line

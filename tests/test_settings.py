@@ -16,6 +16,8 @@ from bars import DAY, MINUTE
 from bars.history import ALL, Depth, parse_history, parse_keep
 
 DAY_MS = 86_400_000
+TOKEN = "correct-horse_battery.staple~7"
+HOSTS = "host names or addresses separated by commas, without ports, * or none"
 SYMBOLS = "symbols separated by commas, such as BTCUSDT,ETHUSDT, or all"
 PROXIES = "http://host:port, socks5://host:port or none"
 PAIRS = "<interval>=<depth> pairs separated by commas (in "
@@ -33,6 +35,7 @@ NO_SYMBOLS = [
 ]
 NO_PORTS = ["x", "", "-1", "65536", "80.0", 8080.0, "8_0", "٣", True, [1, 2]]
 NO_HOSTS = ["", "a b", "http://a", "[::1]", "a/b"]
+NO_HOST_LISTS = ["a,,b", "http://a", "a/b", "*,a", "a b", "[::1]", "bücher.example"]
 NO_URLS = ["", "fapi.binance.com", "ws://a", "https://", "http://a:x", "http://a:0", "http://[", "http://a b"]
 NO_PROXIES = ["", "127.0.0.1:3128", "ftp://a:1", "socks5://:1080", "http://a:99999"]
 NO_SHARES = ["", "x", 0, -0.5, 1.01, "nan", "inf", "50%"]
@@ -56,6 +59,9 @@ def test_without_keywords_everything_has_its_default() -> None:
         keep=parse_keep("all"),
         host="127.0.0.1",
         port=8080,
+        allowed_hosts=(),
+        token=None,
+        max_clients=2048,
         rest_url="https://fapi.binance.com",
         ws_url="wss://fstream.binance.com",
         archive_url="https://data.binance.vision",
@@ -90,6 +96,13 @@ def test_none_is_the_default(option: Any) -> None:
         ("host", "::1", "::1"),
         ("host", "0.0.0.0", "0.0.0.0"),
         ("host", "my-host.local", "my-host.local"),
+        ("allowed_hosts", "Bars.Example., 10.0.0.1,fd00::1", ("bars.example", "10.0.0.1", "fd00::1")),
+        ("allowed_hosts", "*", ("*",)),
+        ("allowed_hosts", "", ()),
+        ("allowed_hosts", "None", ()),
+        ("token", TOKEN, TOKEN),
+        ("token", "none", None),
+        ("max_clients", "10", 10),
         ("rest_url", "http://127.0.0.1:8000/", "http://127.0.0.1:8000"),
         ("ws_url", "ws://[::1]:9/base//", "ws://[::1]:9/base"),
         ("archive_url", "https://mirror.example/a", "https://mirror.example/a"),
@@ -126,6 +139,8 @@ def test_history_is_text_or_a_mapping(given: object) -> None:
         ("history", "1m=1q", "a depth of <n>m|h|d|w|y, all or none (in '1m=1q')"),
         *(("port", given, "0 to 65535") for given in NO_PORTS),
         *(("host", given, "a host name or an address") for given in NO_HOSTS),
+        *(("allowed_hosts", given, HOSTS) for given in NO_HOST_LISTS),
+        ("max_clients", 0, "1 to 100000"),
         *(("rest_url", given, "http://host or https://host") for given in NO_URLS),
         ("archive_url", "ftp://a", "http://host or https://host"),
         ("listing_url", "https://a/b?prefix=c", "http://host or https://host"),
@@ -142,6 +157,15 @@ def test_a_bad_value_is_refused_with_what_would_be_right(name: str, given: objec
 
 def test_a_refused_address_does_not_show_its_password() -> None:
     assert refusal(proxy="ftp://me:secret@proxy:1") == f"proxy: expected {PROXIES}, got 'ftp://…@proxy:1'"
+
+
+@pytest.mark.parametrize("given", ["too-short", "with spaces in its middle", "sixteen letters+", "a" * 257, ""])
+def test_a_refused_token_is_not_shown(given: str) -> None:
+    assert refusal(token=given) == "token: expected none, or 16 to 256 letters, digits, or -._~, got '…'"
+
+
+def test_a_token_is_not_shown_with_the_settings() -> None:
+    assert TOKEN not in repr(Settings.of(token=TOKEN))
 
 
 def test_a_refusal_carries_its_parts() -> None:

@@ -18,6 +18,7 @@ from wire.errors import ApiError, not_served, unavailable
 EXCHANGE_PATHS = ("/fapi/", "/dapi/", "/api/v3/")
 UDF_PATHS = "/udf/"
 INCOMPLETE_HEADER = "X-Barkeep-Incomplete"
+HEADER_MAX = 500
 JSON = "application/json"
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
@@ -65,7 +66,13 @@ def refused(error: ApiError | Refusal) -> Answer:
 
 def saying_what_is_missing(answer: Answer, reason: str | None) -> Answer:
     """The answer, with the header that says what is missing of it, if anything is."""
-    return answer if reason is None else answer._replace(headers={INCOMPLETE_HEADER: reason})
+    return answer if reason is None else answer._replace(headers={INCOMPLETE_HEADER: header_text(reason)})
+
+
+def header_text(text: str) -> str:
+    """The text as a header may hold it: one line of printable ASCII, not too long."""
+    escaped = text.encode("ascii", "backslashreplace").decode()
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in escaped).split())[:HEADER_MAX]
 
 
 def refusal_for(path: str, status: int) -> ApiError | Refusal:

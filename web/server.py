@@ -17,9 +17,12 @@ import uvicorn
 from a2wsgi import WSGIMiddleware
 from h11 import LocalProtocolError
 
+from web.access import Access
+from web.door import HEADER_BYTES_MAX, Door
+from web.guard import Guard
 from web.hold import ClosedHold
 from web.push import PushServer
-from web.sockets import MESSAGE_BYTES_MAX, ClientSocket
+from web.sockets import MESSAGE_BYTES_MAX
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +30,7 @@ KEEP_ALIVE_S = 75
 """Longer than a client that polls once a minute waits, so that its connection lasts."""
 STOP_PATIENCE_S = 1
 BACKLOG = 2048
+CLIENTS = 2048
 WsgiApp = Callable[..., Iterable[bytes]]
 WORKERS = 32
 """Threads that answer requests, made as they are needed. Most of them are for requests that wait for the exchange;
@@ -42,31 +46,43 @@ class WebServer:
         port: the port; 0 takes a free one, see `port`.
         push: serves WebSocket connections on the same port; without, they are refused.
         hold: lets requests wait that want to.
+        access: who may ask; whoever names this host, or loopback, where it is not given.
+        clients: how many connections there may be at a time.
 
     Raises:
         OSError: the port is taken, or the host is none of this machine's.
     """
 
     def __init__(
-        self, app: WsgiApp, host: str, port: int, push: PushServer | None = None, hold: ClosedHold | None = None
+        self,
+        app: WsgiApp,
+        host: str,
+        port: int,
+        push: PushServer | None = None,
+        hold: ClosedHold | None = None,
+        *,
+        access: Access | None = None,
+        clients: int = CLIENTS,
     ) -> None:
-        self._socket = _listening_socket(host, port)
+        self.door = Door(clients)
+        self._socket = self.door.listener(_listening_socket(host, port))
         self.host = host
         self.port: int = self._socket.getsockname()[1]
-        self._wsgi = WSGIMiddleware(app, workers=WORKERS)
+        self._wsgi = WSGIMiddleware(app, workers=WORKERS, send_queue_size=0)  # a worker never waits for a client
         self._push = push
         self._hold = hold
         config = uvicorn.Config(
-            self._answer,
+            Guard(self._answer, access or Access.of(host), self.door.handover),
             interface="asgi3",
-            http="h11",  # whatever else is installed: what junk does to another parser was not tried
-            ws=ClientSocket,
+            http=self.door.http,  # h11, whatever else is installed: what junk does to another parser was not tried
+            h11_max_incomplete_event_size=HEADER_BYTES_MAX,
+            ws=self.door.websocket,
             ws_ping_interval=None,  # the push server's own pings carry the exchange's time, as the exchange's do
             ws_per_message_deflate=False,  # a frame goes to all its clients as the same bytes
             ws_max_size=MESSAGE_BYTES_MAX,
             lifespan="off",
             log_config=None,
-            log_level="warning",  # below that every connection is told of, with tracebacks for clients' mistakes
+            log_level="error",  # below that clients' mistakes are told of, at the end with tracebacks
             access_log=False,
             server_header=False,
             proxy_headers=False,

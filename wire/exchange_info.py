@@ -13,6 +13,7 @@ import msgspec
 
 from bars import Contract
 from wire.errors import UNREADABLE
+from wire.names import is_symbol
 
 WEIGHT_LIMIT_DEFAULT = 2400
 
@@ -112,6 +113,8 @@ def _place(one: _Filter) -> int:
 
 def _contract(raw: msgspec.Raw) -> Contract:
     row = msgspec.json.decode(raw, type=_Row)
+    if not (is_symbol(row.symbol) and is_symbol(row.pair)):
+        raise msgspec.ValidationError("no symbol")
     return Contract(
         symbol=row.symbol,
         onboard_ms=row.onboardDate,

@@ -17,6 +17,10 @@ _UPPER = str.maketrans(string.ascii_lowercase, string.ascii_uppercase)
 _CONTINUOUS_SUFFIXES = (("_tradifi_perpetual", "TRADIFI_PERPETUAL"), ("_perpetual", "PERPETUAL"))  # longest first
 
 
+SYMBOL_MAX = 100
+_NOT_IN_SYMBOLS = frozenset(" /\\?#%&=@,;:<>\"'`|*$")
+
+
 class Stream(NamedTuple):
     """What a stream name asks for; `contract_type` only of a continuous stream."""
 
@@ -33,6 +37,14 @@ def lower(symbol: str) -> str:
 def upper(symbol: str) -> str:
     """The symbol as everything else writes it; REST accepts lower case and answers upper."""
     return symbol.translate(_UPPER)
+
+
+def is_symbol(text: str) -> bool:
+    """Whether it could be the name of a contract: printable, and nothing that means something else in an address, a
+    stream's name, a file's name or a page."""
+    return (
+        0 < len(text) <= SYMBOL_MAX and text.isprintable() and not _NOT_IN_SYMBOLS.intersection(text) and text[0] != "."
+    )
 
 
 def kline_stream(symbol: str, interval: Interval) -> str:
