@@ -112,7 +112,9 @@ def _fetchable(found: Completeness, request: KlinesRequest, record: ContractReco
     interval, settled = found.interval, Span(0, found.interval.floor(now_ms - SETTLE_MS))
     spans = [span for missing in found.missing if not (span := missing.intersect(settled)).is_empty]
     asked = interval.count(*asked_span(request, record.contract, now_ms))
-    return _ends(spans, interval, min(FETCH_BARS_MAX, max(PAGE_BARS, asked)), newest=request.start_ms is None)
+    parts = request.interval.span_ms // interval.span_ms
+    bars_max = min(FETCH_BARS_MAX // parts * parts, max(PAGE_BARS, asked))  # so that none but whole bars come of it
+    return _ends(spans, interval, bars_max, newest=request.start_ms is None)
 
 
 def _ends(spans: Sequence[Span], interval: Interval, bars_max: int, *, newest: bool) -> list[Span]:
