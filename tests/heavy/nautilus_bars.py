@@ -26,7 +26,7 @@ SYMBOL = "ETHUSDT"
 LIVE_BARS = 2
 HISTORY_BARS = 600
 PATIENCE_S = 240.0
-PROGRAM = '''
+PROGRAM = """
 import json, sys
 from datetime import timedelta
 from nautilus_trader.adapters.binance import BINANCE, BinanceLiveDataClientFactory
@@ -59,7 +59,7 @@ node.add_data_client_factory(BINANCE, BinanceLiveDataClientFactory)
 node.build()
 node.trader.add_actor(Watcher())
 node.run()
-'''
+"""
 
 
 def main() -> int:
@@ -76,7 +76,9 @@ def watched(python: str, service: Service) -> int:
     command = [python, "-c", program, SYMBOL, str(HISTORY_BARS)]
     bars: dict[str, list[list[Any]]] = {"history": [], "live": []}
     environment = {name: value for name, value in os.environ.items() if not name.startswith("BINANCE_")}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment) as node:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+    ) as node:
         lines: queue.SimpleQueue[str] = queue.SimpleQueue()
         reading = threading.Thread(target=read, args=(node.stdout, lines))
         reading.start()
