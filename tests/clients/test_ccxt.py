@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import ccxt  # type: ignore[import-untyped]
 import pytest
 
 from tests.clients.readme import run, run_async, snippet
@@ -81,3 +82,9 @@ def test_watch_ohlcv_for_symbols_tells_of_all_of_them(served: Served) -> None:
     candles = asyncio.run(watch())
     served.expect_live_candles(newest(candles[PAIR]))
     served.expect_live_candles(newest(candles[OTHER_PAIR]), OTHER)
+
+
+def test_what_is_not_here_is_refused_so_that_ccxt_understands(names: dict[str, Any]) -> None:
+    for ask in (names["exchange"].fetch_order_book, names["exchange"].fetch_funding_rate):
+        with pytest.raises(ccxt.BadRequest, match=r"-1020.*Barkeep has no /fapi/v1/"):
+            ask(PAIR)

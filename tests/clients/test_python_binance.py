@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -24,9 +24,8 @@ def _addresses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def names(served: Served) -> Iterator[dict[str, Any]]:
-    names = run(snippet("python-binance", served.port))
-    yield names
+def names(served: Served) -> dict[str, Any]:
+    return run(snippet("python-binance", served.port))
 
 
 @asynccontextmanager
@@ -104,3 +103,10 @@ async def received_of_each(socket: Any, streams: set[str]) -> None:
     while streams:
         event = await asyncio.wait_for(socket.recv(), PATIENCE_S)
         streams.discard(event["stream"])
+
+
+def test_what_is_not_here_is_refused_so_that_it_understands(names: dict[str, Any]) -> None:
+    client = names["Client"]("key", "secret")
+    for ask in (client.futures_account, client.futures_position_information, client.futures_mark_price):
+        with pytest.raises(binance.exceptions.BinanceAPIException, match=r"-1020.*Barkeep has no /fapi/v"):
+            ask()
