@@ -17,7 +17,13 @@ from web import Access, WebServer
 from web.guard import BODY_MAX, PIECE
 
 TOKEN = "correct-horse_battery.staple~7"
-FORMS = [("/api/klines", "error"), ("/fapi/v1/klines", "code"), ("/", "error"), ("/nowhere", "error")]
+FORMS = [
+    ("/api/klines", "error"),
+    ("/fapi/v1/klines", "code"),
+    ("/udf/config", "errmsg"),
+    ("/", "error"),
+    ("/nowhere", "error"),
+]
 BIG = os.urandom(3 * PIECE + 7)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from web.access import Access, Asked, Kept, Let, Sent
-from web.answers import EXCHANGE_PATHS, JSON, Refusal
+from web.answers import EXCHANGE_PATHS, JSON, UDF_PATHS, Refusal, UdfRefusal
 from web.places import Handing, Handover
 from wire.errors import ApiError
 
@@ -144,7 +144,8 @@ class Guard:
 
 def _body(path: str, status: int, code: str, message: str) -> bytes:
     if not path.startswith(EXCHANGE_PATHS):
-        return msgspec.json.encode(Refusal(code, message, status).body())
+        native = UdfRefusal if path.startswith(UDF_PATHS) else Refusal
+        return msgspec.json.encode(native(code, message, status).body())
     if status == 401:
         return msgspec.json.encode(ApiError(-2015, "Invalid API-key, IP, or permissions for action.", status).body())
     return msgspec.json.encode(ApiError(-1002 if status == 403 else -1000, message, status).body())

@@ -42,7 +42,8 @@ def document() -> dict[str, Any]:
             {"name": "operation", "description": "for who runs it"},
         ],
         "paths": {path: {"get": operation} for path, operation in _operations().items()},
-        "components": {"schemas": schemas(), "headers": _headers()},
+        "security": [{}, *({name: list[str]()} for name in _keys())],
+        "components": {"schemas": schemas(), "headers": _headers(), "securitySchemes": _keys()},
     }
 
 
@@ -110,7 +111,9 @@ def _operation_pages() -> dict[str, dict[str, Any]]:
     unhealthy = {503: {"description": "not healthy, with the reason", "content": _json(ref("Health"))}}
     return {
         "/api/status": _page("operation", "status", "How the data service is", [], {200: _ok("Status")}),
-        "/healthz": _page("operation", "health", "Whether it is healthy", [], {200: _ok("Health"), **unhealthy}),
+        "/healthz": _without_token(
+            _page("operation", "health", "Whether it is healthy", [], {200: _ok("Health"), **unhealthy})
+        ),
         "/metrics": _page("operation", "metrics", "For Prometheus", [], {200: _plain({"type": "string"})}),
         "/openapi.json": _page("operation", "openapi", "This document", [], {200: _ok_object()}),
     }
@@ -192,7 +195,11 @@ def _page(
     responses: dict[int, Schema],
     error: str = "Error",
 ) -> dict[str, Any]:
-    every = {503: _refused(error, "the data cannot be read just now, or the exchange's time is not known")}
+    every = {
+        401: _refused(error, "a token is set, and was not given"),
+        403: _refused(error, "asked under a host name that nobody gave, or by another site's page with a cookie"),
+        503: _refused(error, "the data cannot be read just now, the exchange's time is not known, or no place is free"),
+    }
     return {
         "tags": [tag],
         "operationId": name,
@@ -200,6 +207,12 @@ def _page(
         **({"parameters": parameters} if parameters else {}),
         "responses": {str(status): response for status, response in {**every, **responses}.items()},
     }
+
+
+def _without_token(page: dict[str, Any]) -> dict[str, Any]:
+    """The page that is there for everybody."""
+    responses = {status: response for status, response in page["responses"].items() if status != "401"}
+    return {**page, "security": [], "responses": responses}
 
 
 def _parameter(
@@ -262,6 +275,14 @@ def _with_headers(response: Schema, names: list[str]) -> Schema:
     if not names:
         return response
     return {**response, "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in names}}
+
+
+def _keys() -> dict[str, Schema]:
+    """How the token is given, where one is set."""
+    return {
+        "bearer": {"type": "http", "scheme": "bearer"},
+        "key": {"type": "apiKey", "in": "header", "name": "X-MBX-APIKEY"},
+    }
 
 
 def _headers() -> dict[str, Schema]:
