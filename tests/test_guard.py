@@ -9,8 +9,11 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Any
 
+import ccxt  # type: ignore[import-untyped]
 import pytest
 import websocket
+from binance.client import Client  # type: ignore[import-untyped]
+from binance.exceptions import BinanceAPIException  # type: ignore[import-untyped]
 
 from tests.support.ports import HOST, Reply, ask, connected, is_closed, read_reply, request
 from web import Access, WebServer
@@ -250,3 +253,17 @@ def test_a_hundred_requests_in_one_breath_are_answered_in_order(server: WebServe
     assert said.count(b"HTTP/1.1 200 ") == 101
     places = [said.index(f'"/{number}"'.encode()) for number in range(100)]
     assert places == sorted(places)
+
+
+def test_existing_clients_bring_the_token_as_their_api_key(closed: WebServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Client, "API_URL", f"http://{HOST}:{closed.port}/api")
+    with pytest.raises(BinanceAPIException, match="Invalid API-key"):
+        Client(api_key="wrong")
+    assert Client(api_key=TOKEN).ping()[1] == "/api/v3/ping"
+    exchange = ccxt.binanceusdm(
+        {
+            "headers": {"X-MBX-APIKEY": TOKEN},
+            "urls": {"api": {"fapiPublic": f"http://{HOST}:{closed.port}/fapi/v1"}},
+        }
+    )
+    assert exchange.fapipublic_get_ping()[1] == "/fapi/v1/ping"

@@ -222,7 +222,7 @@ def raw_answer(port: int, path: str) -> bytes:
     """What the server says to a handshake for a path."""
     with socket.create_connection((HOST, port), timeout=PATIENCE_S) as connection:
         connection.sendall(
-            f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
             "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
         )
         answer = b""

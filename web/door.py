@@ -184,12 +184,19 @@ class Door:
     def admits(self) -> bool:
         """Whether there is a place, after somebody who only waits has left it if need be."""
         has_room, leaving = self.places.make_room()
-        if leaving is not None:
-            self.tally["waiting connections closed to make room"] += 1
-            leaving.transport.abort()
+        self._close(leaving)
         if not has_room:
             self.tally["connections refused for want of places"] += 1
         return has_room
+
+    def make_way(self) -> None:
+        """Have somebody leave who only waits, so that there is a file descriptor for the next one."""
+        self._close(self.places.first_to_leave())
+
+    def _close(self, leaving: Any) -> None:
+        if leaving is not None:
+            self.tally["waiting connections closed to make room"] += 1
+            leaving.transport.abort()
 
     def forget(self, connection: Any, client: Client | None) -> None:
         self.places.leave(connection)
@@ -261,6 +268,7 @@ class Listener(socket.socket):
         """
         while self._accepted < ACCEPTED_AT_ONCE and not self._door.places.is_settling:
             self._accepted += 1
+            self._keep_spare()
             try:
                 connection, address, may_stay = self._next()
             except BlockingIOError:
@@ -272,7 +280,6 @@ class Listener(socket.socket):
             if may_stay and self._door.admits():
                 return connection, address
             _turn_away(connection)
-            self._keep_spare()
         self._accepted = 0
         raise BlockingIOError
 
@@ -291,8 +298,10 @@ class Listener(socket.socket):
                 raise
         os.close(self._spare)
         self._spare = None
+        self._door.make_way()
+        refused = super().accept()
         self._door.tally["connections refused for want of file descriptors"] += 1
-        return *super().accept(), False
+        return *refused, False
 
     def _keep_spare(self) -> None:
         if self._spare is None:

@@ -67,13 +67,17 @@ class Places(Generic[T]):
         """Whether somebody may come in, whose place is kept then, and who has to leave for it, which has none now."""
         leaving = None
         if len(self) >= self.limit:
-            spare_strangers = not self._waiting or len(self._strangers) > int(self.limit * STRANGER_SHARE)
-            queue = self._strangers if spare_strangers else self._waiting
-            if not queue:
+            leaving = self.first_to_leave()
+            if leaving is None:
                 return False, None
-            leaving, _ = queue.popitem(last=False)
         self._coming += 1
         return True, leaving
+
+    def first_to_leave(self) -> T | None:
+        """Who of those that only wait has to leave now; it holds no place any more."""
+        has_strangers_to_spare = not self._waiting or len(self._strangers) > int(self.limit * STRANGER_SHARE)
+        queue = self._strangers if has_strangers_to_spare else self._waiting
+        return queue.popitem(last=False)[0] if queue else None
 
     def enter(self, one: T) -> None:
         """Somebody for whom there was room, and who has not asked anything yet."""
