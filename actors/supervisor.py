@@ -36,6 +36,9 @@ logger = logging.getLogger(__name__)
 
 BEAT_S = 0.25
 STATUS_BEATS = 4
+CHILDREN_IN_STEP = 128
+"""So many in a row are told the time at the same beat. All contracts at once would keep frames waiting for some 50 ms
+each second; neighbours stay together, since their bars in progress share the pages of the file."""
 STUCK_S = 60.0
 """A turn this long is no turn any more. Time-outs of the network end well before."""
 
@@ -45,6 +48,8 @@ class _Child:
     spec: ChildSpec
     cell: Cell
     budget: RestartBudget
+    phase: int = 0
+    """At which beat of several it is told the time."""
     revive_at_s: float | None = None
     is_leaving: bool = False
     successor: ChildSpec | None = None
@@ -132,7 +137,8 @@ class Supervisor(Actor):
             on_end=lambda name: tell(ChildEnded(name)),
             before=wiring.before,
         )
-        self._children[spec.name] = _Child(spec, cell, RestartBudget(wiring.policy, wiring.random))
+        phase = len(self._children) // CHILDREN_IN_STEP % max(1, spec.every_beats)
+        self._children[spec.name] = _Child(spec, cell, RestartBudget(wiring.policy, wiring.random), phase)
         return cell.launch()
 
     def _stop(self, name: str) -> None:
@@ -172,7 +178,7 @@ class Supervisor(Actor):
             if child.revive_at_s is not None and child.revive_at_s <= monotonic_s:
                 child.revive_at_s = None
                 self._revive(child)
-            if child.spec.every_beats and self._beats % child.spec.every_beats == 0:
+            if child.spec.every_beats and (self._beats - child.phase) % child.spec.every_beats == 0:
                 child.cell.address.tell(tick)
         if self._beats % STATUS_BEATS == 0:
             self._tell_status(tick)

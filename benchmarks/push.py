@@ -37,6 +37,7 @@ HOST = "127.0.0.1"
 SYMBOLS = 1_000
 SCALE = Scale(2, 3, 5)
 READY_S = 120.0
+WARM_UP_S = 2.0
 NO_HISTORY = "1m=none,5m=none,30m=none,4h=none,1d=none,1w=none"
 
 
@@ -94,6 +95,8 @@ def _measured(
     server.start()
     try:
         with _child(_read, server.port, clients, streams) as readers:
+            run(WARM_UP_S)
+            readers.ask("forget")
             cpu_s, started_s = time.process_time(), time.monotonic()
             run(seconds)
             elapsed_s, cpu_s = time.monotonic() - started_s, time.process_time() - cpu_s
@@ -196,11 +199,17 @@ def _read(pipe: Connection, port: int, clients: int, streams: int) -> None:
 async def _read_all(pipe: Connection, port: int, clients: int, streams: int) -> None:
     dice, loop = random.Random(2), asyncio.get_running_loop()
     ages_us: list[int] = []
+    answered: asyncio.Queue[None] = asyncio.Queue()
     for _ in range(clients):
         names = [f"{lower(_symbol(number))}@kline_1m" for number in dice.sample(range(SYMBOLS), streams)]
         path = f"/market/stream?streams={'/'.join(names)}"
-        await loop.create_connection(partial(_Client, path, ages_us), HOST, port)
+        await loop.create_connection(partial(_Client, path, ages_us, answered), HOST, port)
+    for _ in range(clients):
+        await answered.get()
     pipe.send("ready")
+    await loop.run_in_executor(None, pipe.recv)
+    ages_us.clear()
+    pipe.send("forgotten")
     await loop.run_in_executor(None, pipe.recv)
     await asyncio.sleep(0.5)
     pipe.send(ages_us)
@@ -209,9 +218,11 @@ async def _read_all(pipe: Connection, port: int, clients: int, streams: int) -> 
 class _Client(asyncio.Protocol):
     """Reads as little of each frame as it takes to tell its age."""
 
-    def __init__(self, path: str, ages_us: list[int]) -> None:
+    def __init__(self, path: str, ages_us: list[int], answered: asyncio.Queue[None]) -> None:
         self._path = path
         self._ages_us = ages_us
+        self._answered = answered
+        self._is_answered = False
 
     def connection_made(self, transport: Any) -> None:
         key = base64.b64encode(os.urandom(16)).decode()
@@ -222,6 +233,9 @@ class _Client(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         now_us = time.monotonic_ns() // 1_000
+        if not self._is_answered:
+            self._is_answered = True
+            self._answered.put_nowait(None)
         self._ages_us += [now_us - int(part.partition(b",")[0]) for part in data.split(b'"f":')[1:]]
 
 
