@@ -183,5 +183,6 @@ class Directory(Actor):
 
     def _report(self) -> None:
         states = Counter(self._states.get(key, "starting") for key in self._running)
-        facts = {"total": len(self._running), "ended": len(self._finished), "missing": list(self._missing), **states}
+        counted = {"live": 0, "late": 0, **states, "ended": len(self._finished)}
+        facts = {"total": len(self._running), **counted, "missing": list(self._missing)}
         self._supervisor.tell(Report("symbols", facts))

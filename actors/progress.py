@@ -52,7 +52,7 @@ def status_rows(status: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("started", _moment(status.get("started_at"))),
         ("version", _text(status.get("version"))),
         *_feed_rows(status.get("feeds")),
-        ("symbols", _joined(_live(symbols), *(_counted(symbols, name) for name in ("late", "unseeded", "ended")))),
+        ("symbols", _joined(_live(symbols), *(_counted(symbols, *names) for names in _SYMBOLS))),
         ("lag", _lag(status.get("lag_ms")).removeprefix("lag ")),
         ("restarts", _text(status.get("restarts"))),
         ("gaps", _gaps(status.get("gaps"), _part(status, "gaps_by_reason"))),
@@ -147,13 +147,15 @@ def _growth(database: Mapping[str, Any]) -> str:
 def _gaps(count: object, by_reason: Mapping[str, Any]) -> str:
     """The number of gaps that are being filled, then all that are known, by reason."""
     reasons = _joined(*(f"{_text(number)} {reason}" for reason, number in by_reason.items()))
-    return f"{_text(count)} ({reasons})" if reasons else _text(count)
+    filling = "" if count is None else f"{_text(count)} being filled"
+    return f"{filling} ({reasons})" if reasons else filling
 
 
 def _share(share: object) -> str:
     return f"{100 * share:.2f} % of the minutes" if isinstance(share, int | float) else ""
 
 
+_SYMBOLS = (("late",), ("starting",), ("ended", "delisted"))
 _COMPARED = ("differed", "missing", "extra", "kept", "aggregated")
 
 

@@ -268,7 +268,7 @@ class Reconciler(Actor):
 
     def _report(self) -> None:
         compared, stored = self._reader.compared_count()
-        self._growth.saw(self._reader.content_bytes(), self._observed_ms)
+        self._growth.saw(self._reader.bars_count(), self._reader.content_bytes(), self._observed_ms)
         facts = {
             "share": 1.0 if not stored else round(compared / stored, 6),
             "unverified": stored - compared,

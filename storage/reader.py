@@ -219,6 +219,11 @@ class Reader:
             ends = f"max(last_ms + interval * {MINUTE_MS})"
             return int(connection.execute(f"SELECT coalesce({ends}, 0) FROM series").fetchone()[0])
 
+    def bars_count(self) -> int:
+        """How many closed bars there are."""
+        with self._snapshot("the summaries") as connection:
+            return int(connection.execute("SELECT coalesce(sum(bars), 0) FROM series").fetchone()[0])
+
     def content_bytes(self) -> int:
         """What the data take, wherever they are for now: in the file or in its log."""
         with self._snapshot("the size") as connection:

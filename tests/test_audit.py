@@ -221,6 +221,38 @@ def test_a_contract_that_the_exchange_no_longer_serves_is_compared_with_its_own_
     assert "not the sum of smaller bars: trades " in done.stdout
 
 
+def test_every_contract_of_a_symbol_that_was_used_again_is_looked_at(
+    exchange: SimulatedExchange, database: Path
+) -> None:
+    """The exchange answers for the newer one only: bars of the older one are compared with their sums."""
+    reader = Reader(database)
+    record = reader.find("ETHUSDT")
+    reader.close()
+    assert record is not None
+    before = DAY.floor(record.contract.onboard_ms) - 30 * DAY_MS
+    older = replace(record.contract, onboard_ms=before, delivery_ms=before + DAY_MS)
+    minutes = exchange.world.bars("SOLUSDT", MINUTE, *span_of(exchange))[:1_440]
+    bars = [bar._replace(open_ms=before + number * MINUTE_MS) for number, bar in enumerate(minutes)]
+    store = BarStore.open(database)
+    store.commit([ContractsSeen([older]), ClosedBars(older.key, MINUTE, bars, Origin.STREAM)])
+    store.close()
+    done = audit(exchange, database, "--symbols", "ETHUSDT", "--intervals", "1m,5m", "--json")
+    assert (done.returncode, found(done)) == (
+        0,
+        [("ETHUSDT", "1m", "not_compared", 1440), ("ETHUSDT", "5m", "not_compared", 288)],
+    )
+    report = json.loads(done.stdout)
+    told = [(one["onboard_time"], one["compared"], one["sums"]) for one in report["series"]]
+    newer = record.contract.onboard_ms
+    assert told == [(before, 0, 0), (before, 0, 288), (newer, 2880, 0), (newer, 576, 576)]
+    assert "has this symbol now" in report["findings"][0]["detail"]
+    later = ["--from", str(span_of(exchange).start_ms)]
+    assert found(audit(exchange, database, "--symbols", "ETHUSDT", "--intervals", "1m,5m", "--json", *later)) == []
+    plant(database, "UPDATE bar SET trades = trades + 1 WHERE interval = 5 AND open_minute = ?", before // MINUTE_MS)
+    done = audit(exchange, database, "--symbols", "ETHUSDT", "--intervals", "1m,5m", "--json")
+    assert (done.returncode, found(done)[-1]) == (3, ("ETHUSDT", "5m", "inconsistent", 1))
+
+
 def test_repair_beside_a_running_service_is_refused_and_reading_is_not(
     exchange: SimulatedExchange, database: Path
 ) -> None:

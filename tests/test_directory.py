@@ -114,7 +114,7 @@ def test_every_trading_perpetual_is_started_stored_carried_and_its_history_kept(
     assert [message.contract for message in world.backfill.of(KeepHistory)] == [BTC, gold]
     (store,) = world.writer.of(Store)
     assert store.changes == [ContractsSeen([BTC, gold], "{}")]
-    assert world.facts() == {"total": 2, "ended": 0, "missing": [], "starting": 2}
+    assert world.facts() == {"total": 2, "live": 0, "late": 0, "starting": 2, "ended": 0, "missing": []}
 
 
 def test_nothing_is_started_before_the_exchanges_time_is_known() -> None:
@@ -160,7 +160,7 @@ def test_a_contract_about_to_end_runs_until_its_last_minute_is_passed_on_and_is_
     world.name(BTC, ending)
     world.name(BTC, replace(ETH, status="TRADING"))
     assert world.carried == ["btcusdt@kline_1m", "ethusdt@kline_1m"]
-    assert world.facts() == {"total": 1, "ended": 1, "missing": [], "starting": 1}
+    assert world.facts() == {"total": 1, "live": 0, "late": 0, "starting": 1, "ended": 1, "missing": []}
 
 
 def test_a_pair_that_runs_on_from_before_the_directory_began_anew_is_ended_too() -> None:

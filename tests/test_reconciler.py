@@ -200,16 +200,20 @@ def test_an_allowance_saves_a_little_and_no_more() -> None:
 
 
 def test_growth_is_told_for_a_day_once_ten_minutes_were_seen() -> None:
-    growth = Growth()
-    growth.saw(1_000, MONDAY_MS)
-    growth.saw(1_500, MONDAY_MS + 5 * MINUTE_MS)
+    growth, now_ms = Growth(), MONDAY_MS
+    growth.saw(1_000, 60_000, now_ms)
+    growth.saw(1_005, 60_300, now_ms + 5 * MINUTE_MS)
     before = growth.per_day
-    growth.saw(2_000, MONDAY_MS + 10 * MINUTE_MS)
-    assert (before, growth.per_day) == (None, 144_000)
-    growth.saw(2_000, MONDAY_MS + 1_000 * MINUTE_MS)
-    growth.saw(2_600, MONDAY_MS + 1_060 * MINUTE_MS)
+    growth.saw(1_010, 60_600, now_ms + 10 * MINUTE_MS)
+    assert (before, growth.per_day) == (None, 10 * 6 * 24 * 60)
+    growth.saw(1_020, 61_200, now_ms + 20 * MINUTE_MS)
+    growth.saw(900_000, 54_000_000, now_ms + 30 * MINUTE_MS)  # a page of history
+    growth.saw(900_010, 54_000_600, now_ms + 40 * MINUTE_MS)
+    assert growth.per_day == 10 * 6 * 24 * 60
+    growth.saw(900_010, 54_000_600, now_ms + 1_000 * MINUTE_MS)
+    growth.saw(900_130, 54_007_800, now_ms + 1_060 * MINUTE_MS)
     later = growth.per_day
-    assert later == 600 * 24
+    assert later == 120 * 24 * 60
 
 
 def test_comparing_comes_before_depth_and_after_all_that_somebody_waits_for() -> None:

@@ -111,7 +111,7 @@ def csv_text(world: World, file: ArchiveFile, plan: ArchivePlan, hole: Span | No
     """The CSV: LF line ends, a header in newer files only."""
     interval, series, period = file.interval, file.series, file.period
     if isinstance(series, RecordedSeries) and (interval, period.text) in series.texts:
-        return series.texts[interval, period.text]
+        return _without(series.texts[interval, period.text], hole)
     spans = subtract([Span(period.start_ms, period.stop_ms)], [hole] if hole else [])
     bars = [
         bar
@@ -121,6 +121,15 @@ def csv_text(world: World, file: ArchiveFile, plan: ArchivePlan, hole: Span | No
     if period.start_ms >= plan.header_from_ms:
         return "\n".join([FIELDS, *(_line(bar, interval) for bar in bars)]) + "\n"
     return "".join(f"{_old_line(bar, interval)}\n" for bar in bars)
+
+
+def _without(text: str, hole: Span | None) -> str:
+    """A recorded file's text without the rows of a hole."""
+    if hole is None:
+        return text
+    lines = text.splitlines(keepends=True)
+    inside = (line[:1].isdigit() and hole.start_ms <= int(line.partition(",")[0]) < hole.stop_ms for line in lines)
+    return "".join(line for line, is_inside in zip(lines, inside, strict=True) if not is_inside)
 
 
 def _line(bar: Bar, interval: Interval) -> str:
