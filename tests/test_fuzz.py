@@ -40,7 +40,7 @@ from wire.rows import bars_from_rows, decode_rows
 from wire.subscriptions import Publisher
 
 SCALE = Scale(2, 3, 5)
-ON_THE_PORT = 150 if settings.get_current_profile_name() == "repeatable" else 10_000
+ON_THE_PORT = 150 if settings.get_current_profile_name() == "repeatable" else 3_000
 """Examples for tests that go through a socket."""
 NOW_MS = MONDAY_MS + 100 * MINUTE_MS
 
