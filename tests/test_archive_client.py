@@ -151,6 +151,7 @@ def a_zip(*names: str) -> bytes:
 @pytest.mark.parametrize(
     "body",
     [b"", b"no zip", a_zip(), a_zip("other.csv"), a_zip("a.csv", "b.csv"), a_zip("a.csv")[:-30], a_zip("a.csv")[9:]],
+    ids=["nothing", "text", "empty", "another-name", "two-files", "cut-at-the-end", "cut-at-the-start"],
 )
 def test_what_is_no_zip_with_the_one_file_is_refused(body: bytes) -> None:
     with pytest.raises(InvalidAnswer, match=r"opening a\.zip"):
