@@ -18,7 +18,7 @@ from bars import STORED, WEEK, Bar, ContractKey, Interval, Patience, Span, store
 from bars.comparison import Verdict, judge
 from bars.coverage import absences
 from bars.gaps import merge, pages
-from exchange import ExchangeError, RestClient, proxy_for
+from exchange import ExchangeError, RestClient, proxy_for, trusting_context
 from storage import BarStore, ClosedBars, ContractRecord, Origin, Reader, SeriesSummary
 from wire.exchange_info import ExchangeInfo
 from wire.requests import PAGE_BARS, klines_weight, page_request
@@ -55,7 +55,9 @@ def run_audit(settings: Settings, options: AuditOptions, progress: Progress) -> 
         reader = parts.enter_context(closing(Reader(settings.database)))
         store = parts.enter_context(closing(BarStore.open(settings.database))) if options.repair else None
         chosen = records(reader, settings.symbols)
-        asking = parts.enter_context(Asking(lambda: RestClient(settings.rest_url, rest_proxy), settings.weight_share))
+        tls = trusting_context()
+        asking = Asking(lambda: RestClient(settings.rest_url, rest_proxy, tls=tls), settings.weight_share)
+        parts.enter_context(asking)
         info: ExchangeInfo = asking.answer(Question(RestClient.exchange_info, weight=1))
         asking.set_limit(info.weight_per_minute)
         served = {contract.symbol: contract.key for contract in info.contracts}

@@ -13,6 +13,7 @@ from bars.times import time_text
 
 LINES_MAX = 100
 FIELDS_MAX = 3
+SYMBOLS_MAX = 5
 
 
 class Kind(Enum):
@@ -169,8 +170,11 @@ class AuditReport:
     def lines(self) -> list[str]:
         """What to say below the table: contradictions of the exchange, what was mended, what is wrong, the result."""
         findings = sorted(self._findings(), key=lambda one: one.mended)
+        pauses = [one for one in findings if one.kind is Kind.PAUSE]
         faults = [one for one in findings if one.is_fault]
-        return [*_few([one for one in findings if not one.is_fault]), *_few(faults), self._result()]
+        others = [one for one in findings if not one.is_fault and one.kind is not Kind.PAUSE]
+        parts = [list(_pause_lines(pauses)), [one.line() for one in others], [one.line() for one in faults]]
+        return [*(line for part in parts for line in _few(part)), self._result()]
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -217,10 +221,22 @@ def _left(facts: Mapping[str, Any]) -> str:
     return "" if seconds is None else f", about {seconds // 60:.0f} min {seconds % 60:.0f} s left"
 
 
-def _few(findings: list[Finding]) -> Iterator[str]:
-    yield from (finding.line() for finding in findings[:LINES_MAX])
-    if len(findings) > LINES_MAX:
-        yield f"and {len(findings) - LINES_MAX:,} more, all in --json"
+def _pause_lines(findings: Iterable[Finding]) -> Iterator[str]:
+    """Each pause once for every interval, whoever's bars it emptied."""
+    symbols: dict[tuple[Interval, Span], list[str]] = {}
+    for one in findings:
+        symbols.setdefault((one.interval, one.span), []).append(one.contract.symbol)
+    for (interval, span), emptied in sorted(symbols.items(), key=lambda item: (item[0][1], item[0][0].span_ms)):
+        whose = ", ".join(emptied) if len(emptied) <= SYMBOLS_MAX else f"{len(emptied):,} symbols"
+        between, count = f"{time_text(span.start_ms)} to {time_text(span.stop_ms)}", interval.count(*span)
+        bars = f"{count:,} bar{'s' if count != 1 else ''}"
+        yield f"{interval} {between}: {bars} {Kind.PAUSE.value}, of {whose}"
+
+
+def _few(lines: list[str]) -> Iterator[str]:
+    yield from lines[:LINES_MAX]
+    if len(lines) > LINES_MAX:
+        yield f"and {len(lines) - LINES_MAX:,} more, all in --json"
 
 
 def _facts(verdict: Verdict) -> Iterator[tuple[Kind, int, str]]:

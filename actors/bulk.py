@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import queue
+import ssl
 import threading
 import time
 from collections import Counter, deque
@@ -30,7 +31,7 @@ from actors.settings import Settings
 from bars import FIVE_MINUTES, MINUTE, MINUTE_MS, STORED, Bar, BarError, Contract, Interval, Scale, Span
 from bars.contract import NOT_YET_TRADING
 from bars.coverage import absences
-from exchange import ArchiveClient, Download, ExchangeError, Refused, Reply, RestClient, proxy_for
+from exchange import ArchiveClient, Download, ExchangeError, Refused, Reply, RestClient, proxy_for, trusting_context
 from storage import (
     ArchivedBars,
     BarStore,
@@ -130,18 +131,21 @@ class Bulk:
         """
         began_s = time.monotonic()
         settings = self._settings
+        tls = trusting_context()  # reading the certificates takes a tenth of a second: once for all clients
         with ExitStack() as stack:
             self._store = stack.enter_context(closing(BarStore.open(settings.database)))
             self._reader = stack.enter_context(closing(Reader(settings.database)))
             rest_proxy = proxy_for(settings.rest_url, settings.proxy, os.environ)
             asking = stack.enter_context(
                 Asking(
-                    lambda: RestClient(settings.rest_url, rest_proxy),
+                    lambda: RestClient(settings.rest_url, rest_proxy, tls=tls),
                     settings.weight_share,
                     pause=pausing(self._ended, self._is_stopped),
                 )
             )
-            self._archive = stack.enter_context(closing(ArchiveLane(self._open_archive, self._results, self._ended)))
+            self._archive = stack.enter_context(
+                closing(ArchiveLane(partial(self._open_archive, tls), self._results, self._ended))
+            )
             stack.callback(self._ended.set)
             series: list[Series] = []
             try:
@@ -162,12 +166,12 @@ class Bulk:
                 self._missing += one.still_missing(one.holes(self._reader))
         return Outcome(self._added, self._missing, self._warnings, time.monotonic() - began_s, interrupted)
 
-    def _open_archive(self) -> ArchiveClient:
+    def _open_archive(self, tls: ssl.SSLContext) -> ArchiveClient:
         settings = self._settings
         proxies = tuple(
             proxy_for(url, settings.proxy, os.environ) for url in (settings.archive_url, settings.listing_url)
         )
-        return ArchiveClient(settings.archive_url, settings.listing_url, (proxies[0], proxies[1]))
+        return ArchiveClient(settings.archive_url, settings.listing_url, (proxies[0], proxies[1]), tls=tls)
 
     # --- what there is to do
 

@@ -25,6 +25,7 @@ from exchange.pacing import Backoff, ConnectionPacer
 from exchange.proxy import proxy_for
 from exchange.rest import Reply, RestClient
 from exchange.stream import StreamConnection, market_stream_url
+from exchange.tls import trusting_context
 
 __all__ = [
     "ArchiveClient",
@@ -52,4 +53,5 @@ __all__ = [
     "WrongChecksum",
     "market_stream_url",
     "proxy_for",
+    "trusting_context",
 ]

@@ -16,6 +16,7 @@ from bars import MINUTE, Interval
 from exchange.errors import ExchangeError, InvalidAnswer
 from exchange.fetch import HttpAnswer, fetch, open_session
 from exchange.refusals import error_from_answer
+from exchange.tls import trusting_context
 from wire.archive import (
     CHECKSUM,
     ArchiveFile,
@@ -81,7 +82,8 @@ class ArchiveClient:
         self._archive_url = archive_url.rstrip("/")
         self._listing_url = listing_url
         self._timeout_s = timeout_s
-        self._files, self._listings = (open_session(proxy, tls) for proxy in proxies)
+        shared = tls or trusting_context()
+        self._files, self._listings = (open_session(proxy, shared) for proxy in proxies)
 
     def download(self, file: ArchiveFile, known: str | None = None) -> Download | None:
         """A file's text; None where the file or its checksum is not (yet) published.

@@ -47,19 +47,33 @@ class _Told(NamedTuple):
 def find(connection: sqlite3.Connection, span: Span) -> list[Span]:
     """The pauses within a half-open span, as far as bars of at most five minutes are stored; ascending.
 
-    The perpetuals of crypto currencies are looked at: others rest at weekends. The oldest contracts, which are
-    the most traded, say first when nothing was traded; the others only have to agree.
+    The perpetuals of crypto currencies are looked at: others rest at weekends. The oldest contracts that are usually
+    traded say first when nothing was; the others only have to agree.
     """
     held = _held(connection)
-    empty: list[Span] = []
-    open_parts = [span]
+    runs = [run.intersect(span) for run in _silences(connection, span, held)]
+    if len(held) < CONTRACTS_MANY:
+        runs = [run for run in runs if _length_ms([run]) >= MINUTES_MIN * MINUTE_MS]
+    return [pause for run in runs for pause in _agreed(connection, run, held)]
+
+
+def _silences(connection: sqlite3.Connection, span: Span, held: Sequence[_Held]) -> list[Span]:
+    """Where a contract that tells, the oldest that is there, has bars without trades; ascending, never touching."""
+    found: list[Span] = []
+    open_parts = [span] if len(held) >= CONTRACTS_MIN else []
     for one in held:
         for part in [part for part in open_parts if _touches(one, part)]:
-            empty += _empty(connection, one.record.id, part)
-            open_parts = list(subtract(open_parts, _covered(connection, one.record.id, part)))
+            empty, covered = merge(_empty(connection, one.record.id, part)), _covered(connection, one.record.id, part)
+            if 1000 * _length_ms(empty) <= max((1000 - LIVELY_PERMILLE) * _length_ms(covered), 1000 * 2 * AROUND_MS):
+                found += empty
+                open_parts = list(subtract(open_parts, covered))
         if not open_parts:
             break
-    return [pause for run in merge(empty) for pause in _agreed(connection, run.intersect(span), held)]
+    return merge(found)
+
+
+def _length_ms(spans: Iterable[Span]) -> int:
+    return sum(span.stop_ms - span.start_ms for span in spans)
 
 
 def contradicted(connection: sqlite3.Connection, pause: Span) -> list[Span]:
@@ -111,7 +125,7 @@ def _agreed(connection: sqlite3.Connection, run: Span, held: Iterable[_Held]) ->
     for part in parts:
         lively = [told for contract_id, told in witnesses if _is_lively(connection, contract_id, part, parts)]
         length_min_ms = _length_min_ms(len(lively), sum(told.has_minutes for told in lively))
-        if len(lively) >= CONTRACTS_MIN and part.stop_ms - part.start_ms >= length_min_ms:
+        if len(lively) >= CONTRACTS_MIN and _length_ms([part]) >= length_min_ms:
             yield part
 
 

@@ -73,7 +73,7 @@ def killed_after(delay_s: float, process: subprocess.Popen[str]) -> bool:
 def test_a_download_killed_at_ten_moments_resumes_to_the_same_result_each_time(tmp_path: Path) -> None:
     random = Random(7)
     plan = WorldPlan(1, NOW_MS, CONTRACTS, archive=ArchivePlan())
-    faults = FaultPlan(monthly_holes=0.5, wrong_checksums=0.3, delays=0.5, delay_s=0.2)
+    faults = FaultPlan(monthly_holes=0.5, wrong_checksums=0.3, delays=0.5, delay_s=0.1)
     clock = SimulatedClock(NOW_MS, monotonic=lambda: 0.0)
     with SimulatedExchange(plan, faults, clock=clock) as exchange:
         whole = Backfill(exchange, tmp_path / "whole.db")
