@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import errno
 import faulthandler
+import gc
 import json
 import logging
 import os
@@ -59,6 +60,8 @@ from wire.archive_plan import Source
 
 logger = logging.getLogger("barkeep")
 
+GARBAGE_FROM = 50_000
+"""So many objects that may be part of cycles have to be new before it is looked for cycles among them."""
 SIGNAL_DELAY_S = 0.2
 """At most so long after a signal the ordered stop begins."""
 TERMINAL_PERIOD_S = 1.0
@@ -72,6 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         command = parse(sys.argv[1:] if argv is None else argv, os.environ)
         set_up_logging(command.settings)
+        calm_collector()
         return run(command)
     except (BadOption, InvalidProxy) as error:
         return failed(error, status=2)
@@ -116,6 +120,15 @@ def failed(error: object, *, status: int) -> int:
 
 
 # Logging
+
+
+def calm_collector() -> None:
+    """Have Python look for cyclic garbage more rarely.
+
+    A thousand contracts are some 300,000 objects that stay, and every second 10,000 come and go by themselves: by
+    default that sets off a look at all of them every few seconds, a tenth of the CPU at 1,200 events a second.
+    """
+    gc.set_threshold(GARBAGE_FROM)
 
 
 def set_up_logging(settings: Settings) -> None:

@@ -22,6 +22,7 @@ from actors.dispatcher import Dispatcher
 
 logger = logging.getLogger(__name__)
 
+_STOP = pykka_messages._ActorStop  # noqa: SLF001 - how pykka says stop
 BEGIN = "begin"
 """Stands for the message in a crash at the beginning of a life."""
 
@@ -227,7 +228,7 @@ class Cell(pykka.Actor):
     def _handle(self, actor: Actor, envelope: Any) -> None:
         life = self.life
         message, reply_to = envelope.message, envelope.reply_to
-        if isinstance(message, pykka_messages._ActorStop):  # noqa: SLF001 - how pykka says stop
+        if type(message) is _STOP:
             self._stop()
             if reply_to is not None:
                 reply_to.set(None)
@@ -243,7 +244,8 @@ class Cell(pykka.Actor):
             return
         if reply_to is not None:
             reply_to.set(answer)
-        self._end_if_replaced(actor)
+        if self._actor is not actor:
+            self._end_if_replaced(actor)
 
     def _crash(self, actor: Actor | None, life: int, error: BaseException, message: object) -> None:
         logger.error("%s crashed on %.200r", self.name, message, exc_info=error)

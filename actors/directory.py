@@ -67,6 +67,8 @@ class Directory(Actor):
         self._is_asking = False
         self._refreshed_ms: int | None = None
         self._retry_s = 0.0
+        self._has_changed = True
+        """Whether there is something to report."""
 
     def begin(self) -> None:
         self._ask()
@@ -75,6 +77,7 @@ class Directory(Actor):
         match message:
             case Tick(now_ms, _, monotonic_s):
                 self._on_tick(now_ms, monotonic_s)
+                return
             case ContractsFetched(info):
                 self._is_asking = False
                 self._refresh(info)
@@ -94,6 +97,7 @@ class Directory(Actor):
                     running.tell(message)
             case _:
                 super().receive(message)
+        self._has_changed = True
 
     def _ask(self) -> None:
         self._is_asking = True
@@ -103,8 +107,8 @@ class Directory(Actor):
         if now_ms is not None:
             if self._refreshed_ms is None:
                 self._refreshed_ms = now_ms
-            for contract in [c for c in self._contracts.values() if c.key not in self._running]:
-                if contract.is_live(now_ms) and contract.key not in self._finished:
+            for key, contract in self._contracts.items():
+                if key not in self._running and key not in self._finished and contract.is_live(now_ms):
                     self._start(contract)
             if now_ms - self._refreshed_ms >= REFRESH_MS and not self._is_asking:
                 self._refreshed_ms = now_ms
@@ -112,7 +116,9 @@ class Directory(Actor):
         if not self._contracts and not self._is_asking and monotonic_s >= self._retry_s:
             self._retry_s = monotonic_s + RETRY_S
             self._ask()
-        self._report()
+        if self._has_changed:
+            self._has_changed = False
+            self._report()
 
     def _refresh(self, info: ExchangeInfo) -> None:
         if info.unreadable:
@@ -163,6 +169,7 @@ class Directory(Actor):
 
     def _start(self, contract: Contract) -> None:
         self._running[contract.key] = None
+        self._has_changed = True
         self._supervisor.tell(StartPair(contract, self.me))
 
     def _started(self, contract: Contract, stream: Address) -> None:

@@ -11,9 +11,11 @@ from actors.messages import (
     Carry,
     Connect,
     FeedSettled,
+    FeedStarted,
     FeedStats,
     FeedWaiting,
     GarbageSeen,
+    Listening,
     Receive,
     Tick,
     TimeObserved,
@@ -27,7 +29,10 @@ logger = logging.getLogger(__name__)
 RECEIVE_S = 0.1
 """How long one step waits for a frame; ticks and commands wait as long at most."""
 FRAMES_AT_ONCE = 256
-OBSERVE_EVERY_S = 0.05
+GATHER_S, GATHER_UNHEARD_S = 0.005, 0.1
+"""So long after a look at its socket a feed lets frames gather: while somebody listens, and while nobody does. Of the
+exchange's time: on one that runs faster, what is a tenth of a second here may be a minute there."""
+OBSERVE_EVERY_S = 0.2
 SILENCE_S = 30.0
 """A connection without any data for this long is taken for frozen: TCP alive, no close, no frames was seen."""
 
@@ -42,12 +47,15 @@ class Feed(Actor):
         monotonic: Callable[[], float],
         *,
         pool: Address,
+        hub: Address,
         supervisor: Address,
     ) -> None:
         self._name = name
         self._open_connection = open_connection
         self._monotonic = monotonic
         self._pool = pool
+        self._hub = hub
+        self._gather_s = GATHER_UNHEARD_S
         self._supervisor = supervisor
         self._streams: Mapping[str, Address] = {}
         self._subscriber = Subscriber()
@@ -55,12 +63,15 @@ class Feed(Actor):
         self._connected_s = 0.0
         self._data_s = 0.0
         self._observed_s = 0.0
+        self._observed_ms = 0
+        self._speed = 1.0
         self._last_frame_s: float | None = None
         self._is_settled = False
         self._frames = 0
         self._garbage = 0
 
     def begin(self) -> None:
+        self._hub.tell(FeedStarted(self.me))
         self._pool.tell(FeedWaiting(self._name, self.me, "starting", 0.0))
 
     def end(self) -> None:
@@ -78,6 +89,8 @@ class Feed(Actor):
                 self._subscriber.want(streams)
             case Connect():
                 self._connect()
+            case Listening(anybody):
+                self._gather_s = GATHER_S if anybody else GATHER_UNHEARD_S
             case _:
                 super().receive(message)
 
@@ -101,7 +114,7 @@ class Feed(Actor):
         try:
             while (request := self._subscriber.next_request(self._monotonic())) is not None:
                 connection.send(request)
-            payloads = connection.receive_batch(RECEIVE_S, FRAMES_AT_ONCE)
+            payloads = connection.receive_batch(RECEIVE_S, FRAMES_AT_ONCE, self._gather_s / self._speed)
         except ExchangeError as error:
             self._disconnected(str(error))
             return
@@ -140,8 +153,10 @@ class Feed(Actor):
 
     def _saw_data(self, newest_ms: int, now_s: float) -> None:
         self._data_s = self._last_frame_s = now_s
-        if now_s - self._observed_s >= OBSERVE_EVERY_S:
-            self._observed_s = now_s
+        elapsed_s = now_s - self._observed_s
+        if elapsed_s >= OBSERVE_EVERY_S:
+            self._speed = max(1.0, (newest_ms - self._observed_ms) / 1_000 / elapsed_s)
+            self._observed_s, self._observed_ms = now_s, newest_ms
             self._supervisor.tell(TimeObserved(newest_ms, now_s))
         if not self._is_settled and self._subscriber.is_settled:
             self._is_settled = True

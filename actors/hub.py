@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from actors.cell import Actor, Address
-from actors.messages import BarsPublished, PairMemberStarted, Subscribe, Unsubscribe, Watched
+from actors.messages import BarsPublished, FeedStarted, Listening, PairMemberStarted, Subscribe, Unsubscribe, Watched
 from bars import STORED, ContractKey, Interval, IntervalBar
 from wire.frames import KlineEvent
 from wire.published import BarEvent
@@ -27,6 +27,7 @@ class HubBook:
     keys: dict[str, set[ContractKey]] = field(default_factory=dict)
     """The contracts that have members, by symbol."""
     finals_ms: dict[tuple[ContractKey, Interval], int] = field(default_factory=dict)
+    feeds: dict[str, Address] = field(default_factory=dict)
 
     def add(self, subscriber: Subscribe) -> None:
         self.subscribers[subscriber.token] = subscriber
@@ -66,13 +67,16 @@ class Hub(Actor):
                 self._book.members.setdefault(key, {})[member.name] = member
                 self._book.keys.setdefault(key.symbol, set()).add(key)
                 self._tell_watched(key)
+            case FeedStarted(feed):
+                self._book.feeds[feed.name] = feed
+                feed.tell(Listening(bool(self._book.subscribers)))
             case Subscribe():
                 self._book.add(message)
                 self._tell_all_watched(message.symbol)
+                if len(self._book.subscribers) == 1:
+                    self._tell_feeds()
             case Unsubscribe(token):
-                gone = self._book.remove(token)
-                if gone is not None:
-                    self._tell_all_watched(gone.symbol)
+                self._remove(token)
             case _:
                 super().receive(message)
 
@@ -93,8 +97,18 @@ class Hub(Actor):
                 continue
             if not _takes(subscriber, event):
                 logger.error("a subscriber of %s %s could not keep up and is cut off", event.key.symbol, event.interval)
-                self._book.remove(subscriber.token)
-                self._tell_all_watched(subscriber.symbol)
+                self._remove(subscriber.token)
+
+    def _remove(self, token: object) -> None:
+        gone = self._book.remove(token)
+        if gone is not None:
+            self._tell_all_watched(gone.symbol)
+            if not self._book.subscribers:
+                self._tell_feeds()
+
+    def _tell_feeds(self) -> None:
+        for feed in self._book.feeds.values():
+            feed.tell(Listening(bool(self._book.subscribers)))
 
     def _tell_all_watched(self, symbol: str | None) -> None:
         for key in self._book.members if symbol is None else self._book.keys.get(symbol, ()):

@@ -239,6 +239,20 @@ class GarbageSeen:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class FeedStarted:
+    """A feed begins, and wants to be told whether anybody listens."""
+
+    feed: Address
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """Whether anybody waits for what comes, so that milliseconds count."""
+
+    anybody: bool
+
+
 # --- minutes
 
 

@@ -214,6 +214,7 @@ class Parts:
                 self._out.open_connection,
                 self._out.monotonic,
                 pool=self._addresses["feeds"],
+                hub=self._addresses["hub"],
                 supervisor=supervisor,
             ),
             own_thread=True,

@@ -40,7 +40,7 @@ class Cascade:
     @property
     def needs_seed(self) -> bool:
         """Whether some bucket in progress lacks its beginning."""
-        return not all(self._whole.values())
+        return False in self._whole.values()
 
     def begin_at(self, open_ms: int) -> None:
         """Expect the minute that opens at `open_ms` first, unless some came before."""

@@ -90,10 +90,10 @@ class Transaction:
         """Rescale each contract once, to the widest scale of all its bars in this commit."""
         wanted: dict[ContractKey, Scale] = {}
         for change in changes:
-            scale = wanted.get(change.key, self._record(change.key).scale)
-            for other in _scales(change) - {scale}:
-                scale = scale.widened(other)
-            wanted[change.key] = scale
+            scale = wanted.get(change.key) or self._record(change.key).scale
+            for other in _scales(change):
+                if other != scale:
+                    scale = wanted[change.key] = scale.widened(other)
         for key, scale in wanted.items():
             if scale != self.contracts[key].scale:
                 self._rescale(self.contracts[key], scale)
@@ -252,10 +252,10 @@ class Transaction:
         return record
 
 
-def _scales(change: ClosedBars | ArchivedBars | PartialBars) -> set[Scale]:
+def _scales(change: ClosedBars | ArchivedBars | PartialBars) -> list[Scale]:
     if isinstance(change, ArchivedBars):
-        return {change.table.scale} if len(change.table) else set()
-    return {bar.scale for bar in _bars(change)}
+        return [change.table.scale] if len(change.table) else []
+    return [bar.scale for bar in _bars(change)]
 
 
 def _bars(change: ClosedBars | PartialBars) -> Sequence[Bar]:

@@ -97,6 +97,20 @@ def test_a_batch_takes_what_is_there_and_no_more_than_asked(peer: StreamPeer, st
     assert stream.receive_batch(0.01, 100) == []
 
 
+def test_frames_that_came_while_they_gathered_are_one_batch(peer: StreamPeer, stream: StreamConnection) -> None:
+    peer.send(frame(b"0"))
+    assert stream.receive_batch(2.0, 100, gather_s=0.05) == [b"0"]
+    peer.send(frame(b"1"))
+    peer.send(frame(b"2"))
+    assert stream.receive_batch(2.0, 100, gather_s=0.05) == [b"1", b"2"]
+
+
+def test_when_much_has_come_nobody_waits_for_more(peer: StreamPeer, stream: StreamConnection) -> None:
+    for _ in range(3):
+        peer.send(frame(b"x" * 30_000))
+        assert stream.receive_batch(3_600.0, 1, gather_s=3_600.0) == [b"x" * 30_000]
+
+
 def test_what_came_before_the_end_is_handed_out_first(peer: StreamPeer, stream: StreamConnection) -> None:
     peer.send(frame(b"last") + frame(struct.pack("!H", 1008) + b"Too many requests", CLOSE) + frame(b"ignored"))
     assert stream.receive_batch(2.0, 100) == [b"last"]

@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 
 from actors.hub import Hub, HubBook
-from actors.messages import BarsPublished, PairMemberStarted, Subscribe, Unsubscribe, Watched
+from actors.messages import (
+    BarsPublished,
+    FeedStarted,
+    Listening,
+    PairMemberStarted,
+    Subscribe,
+    Unsubscribe,
+    Watched,
+)
 from bars import FIVE_MINUTES, MINUTE, MINUTE_MS, STORED, ContractKey, Interval, IntervalBar
 from tests.support.actors import Fall, Heard, Kill, Stage
 from tests.support.market import MONDAY_MS, a_bar
@@ -186,3 +194,21 @@ def test_a_hub_that_begins_anew_still_knows_its_subscribers_and_the_finals() -> 
     assert [heard[2:] for heard in listener.heard] == [(1, True), (2, False)]
     world.subscribe("another", "BTCUSDT", FIVE_MINUTES)
     assert world.watched(BTC) == {MINUTE, FIVE_MINUTES}
+
+
+def test_feeds_are_told_when_the_first_comes_to_listen_and_when_the_last_has_left() -> None:
+    world = World()
+    feed = world.stage.recorder("feed 1")
+    world.tell(FeedStarted(feed.address))
+    assert feed.taken() == [Listening(False)]
+    world.subscribe("one")
+    world.subscribe("other", "BTCUSDT", patience=0)
+    assert feed.taken() == [Listening(True)]
+    world.start(BTC)
+    world.publish(0)  # the other is cut off
+    world.tell(Unsubscribe("one"))
+    assert feed.taken() == [Listening(False)]
+    late = world.stage.recorder("feed 2")
+    world.subscribe("again")
+    world.tell(FeedStarted(late.address))
+    assert late.taken() == [Listening(True)]

@@ -39,6 +39,7 @@ class Subscriber:
         self._unanswered: set[int] = set()
         self._sent_s: deque[float] = deque(maxlen=MESSAGES_PER_SECOND)
         self._next_id = 1
+        self._has_to_say = True
 
     @property
     def wanted(self) -> frozenset[str]:
@@ -58,20 +59,25 @@ class Subscriber:
         """Replace the streams that are wanted."""
         self._wanted = set(names)
         self._proved &= self._wanted
+        self._has_to_say = True
 
     def connected(self) -> None:
         """A new connection: nothing is subscribed there yet."""
         self._asked.clear()
         self._proved.clear()
         self._unanswered.clear()
+        self._has_to_say = True
 
     def next_request(self, now_s: float) -> str | None:
         """The next message to send at `now_s`; None when nothing is to be said or it is too soon."""
+        if not self._has_to_say:
+            return None
         if len(self._sent_s) == MESSAGES_PER_SECOND and now_s - self._sent_s[0] < 1.0:
             return None
         for method, names in (("UNSUBSCRIBE", self._asked - self._wanted), ("SUBSCRIBE", self._wanted - self._asked)):
             if names:
                 return self._request(method, sorted(names)[:NAMES_PER_MESSAGE], now_s)
+        self._has_to_say = False
         return None
 
     def answered(self, request_id: Any) -> None:

@@ -166,7 +166,7 @@ class VirtualConnection:
         self.frames: deque[bytes] = deque()
         self.is_broken = False
 
-    def receive_batch(self, timeout_s: float, count_max: int) -> list[bytes]:  # noqa: ARG002
+    def receive_batch(self, timeout_s: float, count_max: int, gather_s: float) -> list[bytes]:  # noqa: ARG002
         if self.is_broken:
             raise Disconnected("reading from the virtual exchange: the connection broke")
         return [self.frames.popleft() for _ in range(min(count_max, len(self.frames)))]
