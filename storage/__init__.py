@@ -34,7 +34,17 @@ from storage.errors import (
     UnknownContract,
 )
 from storage.reader import Reader
-from storage.records import BarAt, BarsAsOf, ContractRecord, Gap, Seed, SeriesSummary, StoredBar, UnverifiedMinutes
+from storage.records import (
+    BarAt,
+    BarsAsOf,
+    ContractRecord,
+    Gap,
+    Glance,
+    Seed,
+    SeriesSummary,
+    StoredBar,
+    UnverifiedMinutes,
+)
 from storage.signal import ChangeSignal
 from storage.transaction import EXCHANGE_INFO
 
@@ -60,6 +70,7 @@ __all__ = [
     "GapNoted",
     "GapsAsked",
     "GapsSwept",
+    "Glance",
     "LargerBars",
     "LoadedFile",
     "Origin",

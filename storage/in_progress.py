@@ -43,7 +43,7 @@ GROWN_SELECT = f"""
     WHERE b.volume <= {UNITS_MAX} - m.volume AND b.quote_volume <= {UNITS_MAX} - m.quote_volume"""
 """A sum that does not fit is left out, as everywhere; SQLite would turn it into REAL."""
 
-_LARGER_SELECT = f"{WHOLE_SELECT} UNION ALL {GROWN_SELECT}"
+LARGER_SELECT = f"{WHOLE_SELECT} UNION ALL {GROWN_SELECT}"
 
 
 def set_minutes(connection: sqlite3.Connection, rows: Sequence[Row]) -> None:
@@ -79,4 +79,4 @@ def row_text(connection: sqlite3.Connection, contract_id: int, interval: Interva
 
 
 def _select(interval: Interval) -> str:
-    return MINUTE_SELECT if interval is MINUTE else _LARGER_SELECT
+    return MINUTE_SELECT if interval is MINUTE else LARGER_SELECT

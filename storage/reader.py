@@ -15,14 +15,24 @@ import msgspec
 from bars import MINUTE_MS, STORED, ContractKey, Interval, Span
 from bars.gaps import Hole
 from bars.history import Depth
-from storage import as_of, at_time, contracts, gap_rows, holes, ledger, newest, pauses, series, unverified
+from storage import as_of, at_time, contracts, gap_rows, holes, ledger, newest, overview, pauses, series, unverified
 from storage.changes import ServiceState
 from storage.database import open_for_reading, transaction
 from storage.errors import translating
 from storage.models import AbsentRow, ArchiveFileRow, DocumentRow, SeriesRow, ServiceRow
 from storage.newest import Newest
 from storage.page import Page
-from storage.records import BarAt, BarsAsOf, ContractRecord, Gap, Seed, SeriesSummary, StoredBar, UnverifiedMinutes
+from storage.records import (
+    BarAt,
+    BarsAsOf,
+    ContractRecord,
+    Gap,
+    Glance,
+    Seed,
+    SeriesSummary,
+    StoredBar,
+    UnverifiedMinutes,
+)
 from storage.signal import ChangeSignal
 from wire.rows import row_from_bar
 
@@ -246,6 +256,21 @@ class Reader:
                 _summary(keys[contract_id], minutes, series.Series(*counts), absent[contract_id, minutes])
                 for contract_id, minutes, *counts in rows.execute(self._database)
             ]
+
+    def overview(self, now_ms: int) -> list[tuple[ContractRecord, Glance]]:
+        """Every contract at a glance at the exchange's time, by symbol, then onboard time."""
+        with self._snapshot("the overview") as connection:
+            glances = overview.every(connection, now_ms)
+            return [(record, glances[record.id]) for record in contracts.every(connection)]
+
+    def closes(self, now_ms: int, step_ms: int) -> dict[ContractKey, list[int]]:
+        """The prices at every multiple of `step_ms`, itself one of half an hour, in the last 24 hours, ascending.
+
+        In units of the contract's scale.
+        """
+        with self._snapshot("closes") as connection:
+            found = overview.closes(connection, now_ms, step_ms)
+            return {record.key: found.get(record.id, []) for record in contracts.every(connection)}
 
     def service_state(self) -> ServiceState | None:
         """What the data service last said of itself; None before its first word."""

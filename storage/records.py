@@ -91,3 +91,22 @@ class SeriesSummary(NamedTuple):
     last_ms: int
     bars: int
     gaps: int
+
+
+class Glance(NamedTuple):
+    """One contract. Prices and volumes count units of `scale`; what no bar tells is None.
+
+    All but `last` is of the last 24 hours, from the start of a minute on, as far as bars are held.
+    """
+
+    scale: Scale
+    last: int | None
+    open: int | None
+    """The price 24 hours ago, or at the first bar since."""
+    high: int | None
+    low: int | None
+    volume: int
+    quote_volume: int
+    trades: int
+    minutes: int
+    """How many minutes the bars found span: with the one in progress 1,441, where nothing is missing."""

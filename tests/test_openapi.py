@@ -22,7 +22,7 @@ from web.openapi import document
 FOREIGN = "币安人生USDT"
 HELD = 300
 NOW_MS = MONDAY_MS + HELD * MINUTE_MS + 30_000
-FOR_PEOPLE = ("/chart/", "/static/", "/page/", "/favicon")
+FOR_PEOPLE = ("/chart", "/status", "/page/")
 """How the paths of pages begin that are for people to look at, beside the root."""
 
 Document = dict[str, Any]
@@ -103,6 +103,10 @@ EXAMPLES = [
     f"/api/closed?interval=1m&open_time={MONDAY_MS}",
     f"/api/closed?interval=5m&open_time={MONDAY_MS}&wait=0",
     "/api/closed?interval=1m&open_time=1",
+    "/api",
+    "/api/overview",
+    "/api/overview?closes=0",
+    "/api/overview?closes=many",
     "/api/symbols",
     "/api/gaps",
     "/api/gaps?symbol=BTCUSDT&interval=1m",

@@ -220,12 +220,14 @@ def test_health_is_200_or_503_with_the_reason(app: WsgiApp, service: Service) ->
     assert answered.json == {"status": "unhealthy", "reason": "no commit for 31 s"}
 
 
-def test_the_root_names_the_pages(app: WsgiApp) -> None:
-    for path in call(app, "/").json["pages"]:
+def test_the_index_names_the_pages(app: WsgiApp) -> None:
+    pages = call(app, "/api").json["pages"]
+    assert {"/api/klines", "/api/overview"} <= set(pages)
+    for path in pages:
         assert call(app, path).status != 404
 
 
-@pytest.mark.parametrize("path", ["/nowhere", "/api", "/api/klines/", "/%00", "/\xef\xbf\xbd", "//", "/api/v3x"])
+@pytest.mark.parametrize("path", ["/nowhere", "/apis", "/api/klines/", "/%00", "/\xef\xbf\xbd", "//", "/api/v3x"])
 def test_an_unknown_path_is_a_404_in_json(app: WsgiApp, path: str) -> None:
     answered = call(app, path)
     assert answered.status == 404

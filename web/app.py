@@ -15,6 +15,7 @@ from web.compatible import compatible_routes
 from web.metrics import NO_ROUTE, Metrics
 from web.native import native_routes
 from web.openapi import document
+from web.site import add_site
 from web.sources import Sources
 from web.through import ReadThrough
 from web.udf import udf_routes
@@ -38,6 +39,7 @@ def make_app(sources: Sources) -> bottle.Bottle:
     ]
     for path, handler in routes:
         app.route(path, callback=_callback(path, handler, metrics, sources.monotonic_s))
+    add_site(app, sources, metrics.answered)
     return app
 
 

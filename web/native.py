@@ -13,6 +13,7 @@ from web.closed import closed_page
 from web.exchange_info import newest_contracts
 from web.gaps import gap_page
 from web.kline import kline_of
+from web.overview import overview_page
 from web.pages import Held, held_in_bars, within_time
 from web.remembered import Remembered
 from web.sources import Sources
@@ -31,12 +32,13 @@ def native_routes(sources: Sources, through: ReadThrough) -> list[tuple[str, Han
         "/api/klines": pages.klines,
         "/api/symbols": pages.symbols,
         "/api/closed": closed_page(sources),
+        "/api/overview": overview_page(sources),
         "/api/gaps": gap_page(sources),
         "/api/status": pages.status,
         "/healthz": pages.health,
     }
-    index = {"name": "barkeep", "version": VERSION, "pages": list(routes)}
-    return [("/", lambda _query: json_answer(index)), *routes.items()]
+    index = {"name": "barkeep", "version": VERSION, "openapi": "/openapi.json", "pages": list(routes)}
+    return [("/api", lambda _query: json_answer(index)), *routes.items()]
 
 
 class _NativePages:

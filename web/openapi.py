@@ -87,6 +87,14 @@ def _native() -> dict[str, dict[str, Any]]:
             ],
             {200: _ok("ClosedKlines"), 400: _refused("Error", "what is wrong")},
         ),
+        "/api/overview": _page(
+            "native",
+            "overview",
+            "Every perpetual at a glance: its price and its last 24 hours",
+            [_parameter("closes", "0 leaves the closes out", {"enum": ["0", "1"], "default": "1"})],
+            {200: _ok("Overview"), 400: _refused("Error", "what is wrong")},
+        ),
+        "/api": _page("native", "index", "What there is", [], {200: _ok("Index")}),
         "/api/symbols": _page("native", "symbols", "Contracts, and what is stored of each", [], {200: _ok("Symbols")}),
         "/api/gaps": _page(
             "native",

@@ -94,6 +94,11 @@ def _native() -> dict[str, Schema]:
                 "late": _array(_text(), description="symbols whose closed bar is not there yet"),
             }
         ),
+        "Index": _object({"name": _text(), "version": _text(), "openapi": _text(), "pages": _array(_text())}),
+        "Overview": _object(
+            {"time": time_ms("the exchange's, when this was put together"), "symbols": _array(ref("Glance"))}
+        ),
+        "Glance": _object(_glance(), optional=("closes",)),
         "Symbols": _object({"symbols": _array(ref("Symbol"))}),
         "Symbol": _object(
             {
@@ -150,6 +155,32 @@ def _native() -> dict[str, Schema]:
                 )
             }
         ),
+    }
+
+
+def _glance() -> dict[str, Schema]:
+    nullable = {"oneOf": [ref("Decimal"), {"type": "null"}]}
+    return {
+        "symbol": _text(),
+        "base_asset": _text(),
+        "quote_asset": _text(),
+        "contract_type": _text(examples=["PERPETUAL", "TRADIFI_PERPETUAL"]),
+        "status": _text("as the exchange says it", examples=["TRADING"]),
+        "price_decimals": _whole(),
+        "last": ref("Decimal"),
+        "open": {"description": "the price 24 hours ago, or at the first bar since", **nullable},
+        "high": nullable,
+        "low": nullable,
+        "change_percent": {
+            "description": "from open to last, rounded to two decimals",
+            "type": ["string", "null"],
+            "pattern": r"^-?[0-9]+\.[0-9]{2}$",
+        },
+        "volume": ref("Decimal"),
+        "quote_volume": ref("Decimal"),
+        "trades": _whole(),
+        "minutes": _whole("how many minutes the bars found span; 1441 where none of the last 24 hours is missing"),
+        "closes": _array(ref("Decimal"), description="at each full hour of the last 24, ascending"),
     }
 
 
