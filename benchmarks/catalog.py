@@ -24,6 +24,7 @@ GROUPS = MappingProxyType(
         "archive": Group("archive", "measure", ("archive_bars_per_second", "bytes_per_bar")),
         "klines": Group("klines", "measure", ("klines_per_cpu_second",)),
         "backfill": Group("backfill", "measure", ("backfill_bars_per_minute",)),
+        "push": Group("push", "measure", ("push_p99_ms",)),
         "service": Group("service", "measure", ("cpu_percent", "memory_mb", "disk_gb_per_day", "restart_seconds")),
         "growth": Group("events", "measure_growth", (), by_default=False),
         "peers": Group("peers", "measure", (), by_default=False),

@@ -25,6 +25,7 @@ from benchmarks.month import held_back, make_month
 from exchange.simulated import SimulatedClock, SimulatedExchange, WorldPlan
 from storage import Reader
 from wire.names import kline_stream
+from wire.requests import PAGE_BARS
 
 SYMBOLS = 1_000
 ROUNDS = 3
@@ -86,12 +87,13 @@ def _market(folder: Path, symbols: int) -> Market:
 def _rates(market: Market, rounds: int) -> tuple[float, float]:
     floors, values = [], []
     for _ in range(rounds):
-        floors.append(_reading_alone(market))
-        values.append(_whole_service(market))
+        floors.append(reading_alone(market))
+        values.append(whole_service(market))
     return median(values), median(floors)
 
 
-def _reading_alone(market: Market) -> float:
+def reading_alone(market: Market) -> float:
+    """Frames read and decoded for each CPU second, with nothing else done."""
     names = market.database.with_suffix(".txt")
     names.write_text("\n".join(kline_stream(one.symbol, MINUTE) for one in market.plan.contracts), encoding="utf-8")
     with Feeder() as feeder, python("-m", "benchmarks.reading_alone", feeder.url, str(names)) as reader:
@@ -111,7 +113,8 @@ def frames_read(reader: subprocess.Popen[str]) -> int:
     return int(reader.stdout.readline())
 
 
-def _whole_service(market: Market) -> float:
+def whole_service(market: Market) -> float:
+    """Events that went all the way into the database, for each CPU second of the service."""
     clock = _FedClock()
     simulated = SimulatedClock(START_MS, 1.0, lambda: clock.now_s)
     with (
@@ -145,7 +148,7 @@ def _check(stored: Reader, market: Market, exchange: SimulatedExchange) -> None:
     for contract in market.plan.contracts[::CHECKED_EVERY]:
         record = stored.find(contract.symbol)
         assert record is not None
-        found = stored.bars(record, MINUTE, start_ms=start_ms, end_ms=market.stop_ms - 1, limit=MINUTES)
+        found = stored.bars(record, MINUTE, start_ms=start_ms, end_ms=market.stop_ms - 1, limit=PAGE_BARS)
         truth = exchange.world.bars(contract.symbol, MINUTE, start_ms, market.stop_ms)
         if [one.bar for one in found] != truth:
             raise AssertionError(f"{contract.symbol}: expected {truth}, got {found}")

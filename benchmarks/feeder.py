@@ -68,7 +68,8 @@ class Feeder:
         for due_ms in sorted(batches):
             each_slice(due_ms)
             for client, payloads in batches[due_ms].items():
-                client.connection.socket.sendall(b"".join(payloads))
+                with client.connection.protocol_mutex:  # its own thread answers pings
+                    client.connection.socket.sendall(b"".join(payloads))
                 sent += len(payloads)
         return sent
 

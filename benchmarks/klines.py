@@ -19,7 +19,7 @@ from benchmarks.month import make_month
 from storage import ContractRecord, Reader
 from storage.bar_sql import page_json
 
-SYMBOLS, DAYS, LIMIT = 20, 14, 1_500
+SYMBOLS, AGE_DAYS, DAYS, LIMIT = 20, MONTH_DAYS, 14, 1_500
 ROUNDS, REQUESTS = 5, 200
 RATIO = 0.6
 
@@ -28,7 +28,7 @@ def measure() -> Iterator[Figure]:
     """Pages from anywhere in the month, the web server and the query in turns."""
     with tempfile.TemporaryDirectory() as folder:
         database = Path(folder, "month.db")
-        make_month(database, plan(SYMBOLS, SYMBOLS, MONTH_DAYS), DAYS)
+        make_month(database, plan(SYMBOLS, SYMBOLS, AGE_DAYS), DAYS)
         with closing(Reader(database)) as reader:
             records = reader.contracts()
         pages = _pages(records)
