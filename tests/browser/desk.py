@@ -13,7 +13,13 @@ from urllib.parse import urlsplit
 
 import requests
 from selenium import webdriver
-from selenium.common.exceptions import JavascriptException, StaleElementReferenceException
+from selenium.common.exceptions import (
+    ElementClickInterceptedException,
+    ElementNotInteractableException,
+    JavascriptException,
+    NoSuchElementException,
+    StaleElementReferenceException,
+)
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.action_chains import ActionChains
@@ -42,7 +48,14 @@ FLAGS = (
     "--disable-sync",
     "--lang=en-US",
 )
-FIELDS = ("o", "h", "l", "c", "v", "q", "n")
+NOT_YET = (
+    ElementClickInterceptedException,
+    ElementNotInteractableException,
+    JavascriptException,
+    NoSuchElementException,
+    StaleElementReferenceException,
+)
+"""What looking at a page says that is just being drawn."""
 
 _LEGEND = """
 const legend = document.getElementById("legend");
@@ -259,7 +272,7 @@ class Desk:
         """What the condition gives once that is true; looks often, for `PATIENCE_S` at most."""
         deadline_s = time.monotonic() + PATIENCE_S
         while True:
-            with suppress(JavascriptException, StaleElementReferenceException):
+            with suppress(*NOT_YET):
                 if found := condition():
                     return found
             assert time.monotonic() < deadline_s, f"waited {PATIENCE_S} s in vain until {what}"

@@ -129,6 +129,43 @@ def test_a_pause_of_the_exchange_is_shaded_and_told_on_hover(desk: Desk) -> None
     assert shaded != plain
 
 
+# The answers lack eight minutes, and the service says that they are being filled.
+HOLE = """
+    const real = window.fetch;
+    const cut = { from: Infinity, to: -Infinity };
+    window.fetch = async (address, ...rest) => {
+      const answer = await real(address, ...rest);
+      const path = String(address);
+      if (!path.startsWith("/api/klines") && !path.startsWith("/api/gaps")) return answer;
+      const body = await answer.json();
+      if (body.klines && cut.from === Infinity) {
+        [cut.from, cut.to] = [body.klines.at(-80).open_time, body.klines.at(-72).open_time];
+      }
+      if (body.klines) body.klines = body.klines.filter(({ open_time: at }) => at < cut.from || at >= cut.to);
+      if (body.gaps) {
+        const filling = { reason: "being filled", state: "being filled", since: 0 };
+        body.gaps = [{ symbol: "BTCUSDT", interval: "1m", ...cut, ...filling }];
+      }
+      return new Response(JSON.stringify(body));
+    };
+"""
+
+
+def test_a_hole_keeps_its_place_in_the_chart_and_says_why_it_is_one(desk: Desk) -> None:
+    desk.open_chart("BTCUSDT", "1m", before=HOLE)
+
+    def hole() -> set[int]:
+        seen = desk.sweep(700)
+        return {
+            open_ms
+            for _, open_ms, values, reasons in seen
+            if set(values) == {"\u2013"} and any(text.startswith("Being filled") for _, text in reasons)
+        }
+
+    empty_ms = sorted(desk.until(lambda: len(found := hole()) == 8 and found, "the hole is told of"))
+    assert empty_ms == list(range(empty_ms[0], empty_ms[0] + 8 * MINUTE_MS, MINUTE_MS))
+
+
 def test_bars_that_were_not_compared_yet_are_told_of(desk: Desk) -> None:
     desk.open_chart("BTCUSDT", "1m")
     desk.until(

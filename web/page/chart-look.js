@@ -14,6 +14,7 @@ const { CrosshairMode, ColorType } = window.LightweightCharts;
 /** What is set once: a person may zoom and scroll away from it. */
 export const beginning = () => ({
   autoSize: true,
+  layout: { attributionLogo: false }, // it would inject inline styles; the page itself names the library
   crosshair: { mode: CrosshairMode.Normal },
   rightPriceScale: { scaleMargins: { top: 0.1, bottom: 0.2 }, minimumWidth: 64 },
   timeScale: { timeVisible: true, secondsVisible: false, rightOffset: RIGHT_OFFSET, barSpacing: 7, minBarSpacing: 0.4 },
@@ -28,7 +29,6 @@ export function looks({ background, text, grid, line, cross }, interval) {
       textColor: text,
       fontFamily: FONT,
       fontSize: 11,
-      attributionLogo: false, // it would inject inline styles; the page itself names the library
     },
     grid: { vertLines: { color: grid }, horzLines: { color: grid } },
     crosshair: { vertLine: crosshair, horzLine: crosshair },

@@ -39,6 +39,7 @@ function market({ symbols = {}, garbage }) {
     facts([
       ["symbolsTotal", number(symbols.total)],
       ["symbolsLive", number(symbols.live)],
+      ["symbolsLate", number(symbols.late), "", symbols.late > 0],
       ["symbolsEnded", number(symbols.ended)],
       ["symbolsMissing", missing.slice(0, 5).join(", ") || "0", "", missing.length > 0],
       ["garbage", number(garbage), "", garbage > 0],
