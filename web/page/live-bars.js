@@ -9,8 +9,8 @@ import { streamOf } from "./connection.js";
 import { nextOpen } from "./intervals.js";
 
 const OLDER_PAGE = 1000;
-const SETTLE_MS = 1500; // a final is pushed at once and stored a moment later
-const PATIENCE = 5;
+const SETTLE_MS = 600; // a final is pushed at once and stored a moment later
+const PATIENCE = 6;
 const REST_MS = 5000;
 const LIMIT = 1500;
 const LOOK_BACK = 60;
