@@ -1,4 +1,4 @@
-"""One browser and one service for all tests here.
+"""One browser and one service for the tests of a process here, ended when they are done.
 
 Where no browser is, the tests are skipped; with REQUIRE_BROWSER=1 in the environment they fail.
 """
@@ -30,7 +30,7 @@ PAUSE_MINUTES = (50, 35)
 """Before the start nobody could trade for a while."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def whole_desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     paths = browser_paths()
     if paths is None:

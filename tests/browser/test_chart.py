@@ -8,7 +8,7 @@ from selenium.webdriver.common.keys import Keys
 from bars import INTERVALS, MINUTE, MINUTE_MS
 from tests.browser.desk import Desk
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.slow
 
 FOREIGN = "币安人生USDT"
 WIDTH = 200

@@ -20,7 +20,7 @@ SPEED = 20
 """A minute takes three seconds."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     database = tmp_path_factory.mktemp("clients") / "bars.db"
     now_ms = int(time.time()) * 1_000  # clients reckon "2 days ago" from this machine's clock

@@ -32,7 +32,7 @@ json.dump({"rows": names["rows"], "frames": frames}, sys.stdout)
 """
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the connector is installed; what it needs is there already.
 
