@@ -38,8 +38,8 @@ from wire.names import kline_stream
 SYMBOLS = 1_000
 EVENTS_PER_SECOND = 1_200
 DAYS = 30
-HISTORY = "1m={days}d,5m=30d,30m=30d,4h=30d,1d=30d,1w=none"
-"""No more than is stored: nothing but the gaps of this run is to be fetched."""
+HISTORY = "1m={hours}h,5m=29d,30m=29d,4h=29d,1d=29d,1w=none"
+"""Less than is stored: nothing but the gaps of this run is to be fetched."""
 WARM_UP_S = 40.0
 WINDOW_S = 120.0
 DOWN_S = 60.0
@@ -78,7 +78,7 @@ def market(days: int, symbols: int = SYMBOLS) -> Iterator[Market]:
         with python("-m", "benchmarks.market", *options, alone=False) as exchange:
             assert exchange.stdout is not None
             addresses = json.loads(exchange.stdout.readline())
-            yield Market(addresses, database, HISTORY.format(days=days), time.monotonic())
+            yield Market(addresses, database, HISTORY.format(hours=days * 24 - 1), time.monotonic())
 
 
 def measure(days: int = DAYS) -> Iterator[Figure]:
