@@ -22,7 +22,7 @@ STARTING_MS = 2_000
 a timer about 2 s after the boundary."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-_ROW_BREAK = "],["
+_ROW_OPENS = "["
 _ROW_START = re.compile(r"\[(\d+),")
 
 
@@ -52,7 +52,7 @@ def held_in_rows(rows_json: str) -> Held | None:
     first, last = _ROW_START.match(rows_json, 1), _ROW_START.match(rows_json, rows_json.rfind("["))
     if first is None or last is None:
         raise ValueError(f"reading rows: expected [[open time, …], …], got {rows_json!r:.80}")
-    return Held(int(first[1]), int(last[1]), rows_json.count(_ROW_BREAK) + 1)
+    return Held(int(first[1]), int(last[1]), rows_json.count(_ROW_OPENS) - 1)
 
 
 def held_in_bars(bars: Sequence[StoredBar]) -> Held | None:

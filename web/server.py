@@ -9,15 +9,15 @@ import asyncio
 import logging
 import socket
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 import uvicorn
-from a2wsgi import WSGIMiddleware
 from h11 import LocalProtocolError
 
 from web.access import Access
+from web.bridge import Bridge, WsgiApp
 from web.door import HEADER_BYTES_MAX, Door
 from web.guard import Guard
 from web.hold import ClosedHold
@@ -31,7 +31,6 @@ KEEP_ALIVE_S = 75
 STOP_PATIENCE_S = 1
 BACKLOG = 2048
 CLIENTS = 2048
-WsgiApp = Callable[..., Iterable[bytes]]
 WORKERS = 32
 """Threads that answer requests, made as they are needed. Most of them are for requests that wait for the exchange;
 the others are held up by the interpreter's lock, not by waiting."""
@@ -68,7 +67,7 @@ class WebServer:
         self._socket = self.door.listener(_listening_socket(host, port))
         self.host = host
         self.port: int = self._socket.getsockname()[1]
-        self._wsgi = WSGIMiddleware(app, workers=WORKERS, send_queue_size=0)  # a worker never waits for a client
+        self._wsgi = Bridge(app, WORKERS)
         self._push = push
         self._hold = hold
         config = uvicorn.Config(
