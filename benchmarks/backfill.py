@@ -1,6 +1,6 @@
 """REST backfill against the weight it is allowed: bars in a minute of the exchange.
 
-The exchange runs four times faster than real time, and its weight minute with it.
+The exchange runs three times faster than real time, and its weight minute with it.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from exchange.simulated import SimulatedExchange
 from storage import BarStore, Reader
 
 SYMBOLS = 60
-SPEED = 4.0
-MINUTES = 3
+SPEED = 3.0
+MINUTES = 2
 WEIGHT_SHARE = 0.5
 BARS_PER_WEIGHT = 249.5
 RATIO = 0.95

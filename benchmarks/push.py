@@ -39,7 +39,7 @@ HOST = "127.0.0.1"
 SYMBOLS = 1_000
 SCALE = Scale(2, 3, 5)
 READY_S = 120.0
-ROUNDS, ROUND_S = 3, 8.0
+ROUNDS, ROUND_S = 3, 6.0
 P99_MAX_MS = 20.0
 WARM_UP_S = 2.0
 NO_HISTORY = "1m=none,5m=none,30m=none,4h=none,1d=none,1w=none"
