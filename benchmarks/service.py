@@ -40,7 +40,7 @@ EVENTS_PER_SECOND = 1_200
 DAYS = 30
 HISTORY = "1m={hours}h,5m=29d,30m=29d,4h=29d,1d=29d,1w=none"
 """Less than is stored: nothing but the gaps of this run is to be fetched."""
-WARM_UP_S = 30.0
+WARM_UP_S = 20.0
 WINDOW_S = 120.0
 DOWN_S = 60.0
 CPU_MAX, MEMORY_MAX_MB, DISK_MAX_GB, RESTART_MAX_S, STOP_MAX_S = 10.0, 150.0, 40.0, 10.0, 5.0
