@@ -35,7 +35,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
             port = int(found[1])
             wait_until(lambda: is_healthy(port), PATIENCE_S, "live bars arrive")
             with closing(Reader(database)) as reader:
-                yield Served(port, exchange, reader)
+                served = Served(port, exchange, reader)
+                wait_until(served.has_bars_in_progress, PATIENCE_S, "the bars in progress are there as well")
+                yield served
         finally:
             stop_service(process)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bars import INTERVALS, MINUTE, MINUTE_MS
+from bars.interval import STORED
 from exchange.simulated import SimulatedExchange
 from storage import Reader
 from tests.support.service import wait_until
@@ -28,6 +29,15 @@ class Served:
     port: int
     exchange: SimulatedExchange
     reader: Reader
+
+    def has_bars_in_progress(self) -> bool:
+        """Whether the bars that began before the service did are there: until then answers end with closed ones."""
+        records = [self.reader.find(symbol) for symbol in (SYMBOL, OTHER)]
+        return all(
+            record is not None and any(not stored.closed for stored in self.reader.bars(record, interval, limit=1))
+            for record in records
+            for interval in STORED
+        )
 
     def truth(self, rows: Sequence[Sequence[Any]], interval: str = "1m", symbol: str = SYMBOL) -> list[Row]:
         """The exchange's rows from the first of `rows` to the last but one: the last may be in progress."""
