@@ -27,7 +27,7 @@ class Begin:
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """The metronome struck; `monotonic_s` is the local monotonic clock."""
+    """The metronome struck, once in each step of a beat; `monotonic_s` is the local monotonic clock."""
 
     monotonic_s: float
 

@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 BEAT_S = 0.25
 STATUS_BEATS = 4
 CHILDREN_IN_STEP = 128
-"""So many in a row are told the time at the same beat. All contracts at once would keep frames waiting for some 50 ms
+"""So many in a row are told the time in the same step. All contracts at once would keep frames waiting for some 50 ms
 each second; neighbours stay together, since their bars in progress share the pages of the file."""
 STUCK_S = 60.0
 """A turn this long is no turn any more. Time-outs of the network end well before."""
@@ -49,7 +49,7 @@ class _Child:
     cell: Cell
     budget: RestartBudget
     phase: int = 0
-    """At which beat of several it is told the time."""
+    """At which step of several it is told the time."""
     revive_at_s: float | None = None
     is_leaving: bool = False
     successor: ChildSpec | None = None
@@ -71,6 +71,8 @@ class Wiring:
     give_up: Callable[[str], None]
     all_ended: Callable[[], None]
     policy: RestartPolicy = field(default_factory=RestartPolicy)
+    steps: int = 1
+    """Messages `Beat` that make up one beat: over so many are those spread who are told the time."""
     before: Before | None = None
 
 
@@ -82,7 +84,7 @@ class Supervisor(Actor):
         self._children: dict[str, _Child] = {}
         self._clock = ExchangeClock()
         self._now_s = 0.0
-        self._beats = 0
+        self._steps = 0
         self._restarts = 0
         self._is_stopping = False
         self._leaving: set[str] = set()
@@ -137,7 +139,7 @@ class Supervisor(Actor):
             on_end=lambda name: tell(ChildEnded(name)),
             before=wiring.before,
         )
-        phase = len(self._children) // CHILDREN_IN_STEP % max(1, spec.every_beats)
+        phase = len(self._children) // CHILDREN_IN_STEP % max(1, spec.every_beats * wiring.steps)
         self._children[spec.name] = _Child(spec, cell, RestartBudget(wiring.policy, wiring.random), phase)
         return cell.launch()
 
@@ -167,20 +169,21 @@ class Supervisor(Actor):
 
     def _beat(self, monotonic_s: float) -> None:
         self._now_s = monotonic_s
-        self._beats += 1
+        self._steps += 1
         now_ms = self._clock.now_ms(monotonic_s)
         tick = Tick(now_ms, self._clock.observed_ms, monotonic_s)
         if self._is_stopping:
             self._leave_behind_who_hangs()
             return
         self._look_for_stuck()
+        steps = self._wiring.steps
         for child in list(self._children.values()):
             if child.revive_at_s is not None and child.revive_at_s <= monotonic_s:
                 child.revive_at_s = None
                 self._revive(child)
-            if child.spec.every_beats and (self._beats - child.phase) % child.spec.every_beats == 0:
+            if child.spec.every_beats and (self._steps - child.phase) % (child.spec.every_beats * steps) == 0:
                 child.cell.address.tell(tick)
-        if self._beats % STATUS_BEATS == 0:
+        if self._steps % (STATUS_BEATS * steps) == 0:
             self._tell_status(tick)
 
     def _revive(self, child: _Child) -> None:

@@ -29,6 +29,8 @@ logger = logging.getLogger(__name__)
 
 START_S = 30.0
 STOP_S = 20.0
+STEPS = 5
+"""In each beat the metronome strikes so often: what the contracts do in one step keeps frames waiting for 3 ms."""
 CALLBACK_S = 2.0
 """How long a callback that runs may take to end when nobody wants it any more."""
 NOT_RUNNING = "the system is not running: expected start() before, or a with block"
@@ -293,6 +295,7 @@ class _Run:
             publish=system._publish,  # noqa: SLF001
             give_up=system._give_up,  # noqa: SLF001
             all_ended=self._ended.set,
+            steps=STEPS,
         )
         self._own = ThreadDispatcher("supervisor", time.monotonic)
         self._cell = Cell("supervisor", lambda: Supervisor(wiring), self._own, self._crashed)
@@ -318,7 +321,7 @@ class _Run:
         self._metronome.join(2.0)
 
     def _beat(self) -> None:
-        while not self._is_over.wait(BEAT_S):
+        while not self._is_over.wait(BEAT_S / STEPS):
             self._cell.address.tell(Beat(time.monotonic()))
 
     def _crashed(self, crash: Crash) -> None:

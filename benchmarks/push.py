@@ -29,6 +29,7 @@ from actors import BarSystem
 from bars import MINUTE, Bar, ContractKey, Interval, Scale
 from benchmarks.harness import Figure
 from exchange.simulated import ContractPlan, RecordedFrame, SimulatedExchange, WorldPlan
+from run import calm_collector
 from storage import BarStore, Reader
 from web import PushServer, Sources, WebServer, make_app
 from wire.frames import KlineEvent, decode_frame, kline_event
@@ -68,7 +69,8 @@ def whole_service(events_per_s: int = 1_200, clients: int = 200, streams: int = 
 
 
 def measure() -> Iterator[Figure]:
-    """The whole service, several times."""
+    """The whole service, several times, with the collector as `run.py` has it."""
+    calm_collector()
     rounds = [whole_service(seconds=ROUND_S) for _ in range(ROUNDS)]
     p99_ms = median(measured.p99_ms for measured in rounds)
     note = f"median {median(measured.p50_ms for measured in rounds):.1f} ms; 200 clients, 1,200 events/s"
@@ -252,6 +254,7 @@ class _Client(asyncio.Protocol):
 
 
 def main() -> None:
+    calm_collector()
     for name, measured in (
         ("whole service, 1,200 events/s, 200 clients x 10 streams", whole_service()),
         ("push alone, 1,200 events/s, 1,000 clients x 10 streams", fan_out()),

@@ -31,7 +31,7 @@ from actors.messages import (
 from actors.parts import Entrances, Parts, StartOne, pair_names
 from actors.restarts import RestartPolicy
 from actors.status import Status
-from actors.supervisor import BEAT_S, STUCK_S, Supervisor, Wiring
+from actors.supervisor import BEAT_S, CHILDREN_IN_STEP, STUCK_S, Supervisor, Wiring
 from actors.threads import RealThreads, SeededThreads, Threads
 from bars import Contract
 from tests.support.actors import Kill, Recorder, Stage
@@ -69,7 +69,7 @@ class FewParts(Parts):
 class House:
     """A supervisor and its children; time is what the test says."""
 
-    def __init__(self, *specs: ChildSpec, threads: Threads | None = None) -> None:
+    def __init__(self, *specs: ChildSpec, threads: Threads | None = None, steps: int = 1) -> None:
         self.stage = Stage()
         self.parts = FewParts(list(specs))
         self.published: list[dict[str, Any]] = []
@@ -87,6 +87,7 @@ class House:
             give_up=self.gave_up.append,
             all_ended=self.has_ended.set,
             policy=POLICY,
+            steps=steps,
         )
         self.cell: Cell = self.stage.play("supervisor", lambda: Supervisor(wiring))
         self.address.tell(Begin())
@@ -219,6 +220,18 @@ def test_children_are_told_the_time_as_often_as_they_wish() -> None:
     house.pass_time(1.0)
     assert seldom.told == [Tick(None, None, 1_001.0), Tick(5_001_000, 5_000_000, 1_002.0)]
     assert never.told == []
+
+
+def test_many_children_are_told_the_time_in_turns_each_once_in_its_time() -> None:
+    crowd = [Lives(f"{number}", every_beats=4) for number in range(5 * CHILDREN_IN_STEP)]
+    house = House(*(lives.spec for lives in crowd), steps=2)
+    told = []
+    for _ in range(2 * 4):
+        before = sum(len(lives.told) for lives in crowd)
+        house.tell(Beat(house.now_s))
+        told.append(sum(len(lives.told) for lives in crowd) - before)
+    assert sorted(told) == [0, 0, 0] + [CHILDREN_IN_STEP] * 5
+    assert all(len(lives.told) == 1 for lives in crowd)
 
 
 def test_the_status_is_published_and_told_the_writer_once_a_second() -> None:
