@@ -2,8 +2,11 @@
 
     python -m benchmarks                       all of them, about eight minutes
     python -m benchmarks cpu_percent klines    some: figures, or the groups that are measured together
+    python -m benchmarks page                  how soon a chart's first candles are seen in a browser
     python -m benchmarks growth                events from 100 to 3,000 symbols
     python -m benchmarks peers                 what a user would take instead, as far as it is installed
+
+    python -m benchmarks --all                 all of these, about twenty minutes
 
 Each group runs in a process of its own, and what is under test in others, on a core of their own. CPU is counted in
 seconds that processes used, never in time that went by.
@@ -34,7 +37,7 @@ def main() -> int:
             print(f"{key:<10} {', '.join(group.names)}".rstrip())
         return 0
     try:
-        groups = chosen(options.names)
+        groups = list(GROUPS) if options.all else chosen(options.names)
     except ValueError as error:
         sys.exit(f"python -m benchmarks: {error}")
     about = [*surroundings(), f"load of the machine at the start: {os.getloadavg()[0]:.2f}"]
@@ -57,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="figures or groups; see --list")
+    parser.add_argument("--all", action="store_true", help="also the groups that a run without names leaves out")
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     parser.add_argument("--list", action="store_true", help="name the groups and their figures, and measure nothing")
     parser.add_argument("--write-results", action="store_true", help="write benchmarks/RESULTS.md")

@@ -26,6 +26,7 @@ GROUPS = MappingProxyType(
         "backfill": Group("backfill", "measure", ("backfill_bars_per_minute",)),
         "push": Group("push", "measure", ("push_p99_ms",)),
         "service": Group("service", "measure", ("cpu_percent", "memory_mb", "disk_gb_per_day", "restart_seconds")),
+        "page": Group("page", "measure", (), by_default=False),
         "growth": Group("events", "measure_growth", (), by_default=False),
         "peers": Group("peers", "measure", (), by_default=False),
     }
