@@ -36,18 +36,18 @@ from rich.table import Table
 from rich.text import Text
 
 from actors import BarSystem
-from actors.audit import AuditOptions, run_audit
-from actors.audit_report import audit_line
-from actors.bulk import Bulk
-from actors.bulk_report import Progress, progress_text, rates_text, remaining_text, summary_lines
-from actors.bulk_series import Wanted
-from actors.command_line import TEMPORARY, Command, parse
+from actors.bulk.load import Bulk
+from actors.bulk.report import Progress, progress_text, rates_text, remaining_text, summary_lines
+from actors.bulk.series import Wanted
+from actors.commands.audit import AuditOptions, run_audit
+from actors.commands.audit_report import audit_line
+from actors.commands.command_line import TEMPORARY, Command, parse
+from actors.commands.export import ExportFailed, ExportOptions, run_export
+from actors.commands.log_lines import LineFormatter, Stderr
+from actors.commands.progress import Report, every, progress_line, status_rows
+from actors.commands.selection import expect_order
 from actors.data_service import DataService
-from actors.export import ExportFailed, ExportOptions, run_export
-from actors.log_lines import LineFormatter, Stderr
 from actors.options import BadOption
-from actors.progress import Report, every, progress_line, status_rows
-from actors.selection import expect_order
 from actors.settings import Settings
 from bars import INTERVALS, STORED, Interval
 from exchange import ExchangeError

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from actors.cell import Address, Crash
+from actors.runtime.cell import Address, Crash
 from bars import Bar, Contract, ContractKey, Interval, IntervalBar, Span
 from storage import Change
 from wire.exchange_info import ExchangeInfo

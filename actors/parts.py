@@ -8,19 +8,20 @@ from dataclasses import dataclass
 from random import Random
 from typing import NamedTuple
 
-from actors.aggregator import Aggregator
-from actors.backfill import Backfill
-from actors.cell import Address
-from actors.directory import Directory
-from actors.feed import Feed
-from actors.feed_pool import FeedPool
-from actors.fetcher import Fetcher
-from actors.hub import Hub, HubBook
+from actors.filling.backfill import Backfill
+from actors.filling.fetcher import Fetcher
+from actors.filling.reconciler import Reconciler
+from actors.market.aggregator import Aggregator
+from actors.market.directory import Directory
+from actors.market.feed import Feed
+from actors.market.feed_pool import FeedPool
+from actors.market.hub import Hub, HubBook
+from actors.market.stream import SymbolStream
+from actors.market.writer import Writer
 from actors.messages import ChildSpec
-from actors.reconciler import Reconciler
+from actors.runtime.cell import Address
+from actors.runtime.supervisor import StartOne
 from actors.settings import Settings
-from actors.stream import SymbolStream
-from actors.writer import Writer
 from bars import Contract, ContractKey, Patience
 from bars.history import within
 from exchange import Backoff, RestClient, StreamConnection, WeightBudget, market_stream_url, proxy_for
@@ -38,9 +39,6 @@ class Entrances(NamedTuple):
 
     hub: Address
     backfill: Address
-
-
-StartOne = Callable[[ChildSpec], Address]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +66,6 @@ def outside(settings: Settings, monotonic: Callable[[], float], wall_ms: Callabl
         monotonic=monotonic,
         wall_ms=wall_ms,
     )
-
-
-def pair_names(key: ContractKey) -> tuple[str, str]:
-    """The names of a contract's stream and aggregator, in the order in which they stop."""
-    return f"stream {key.symbol}@{key.onboard_ms}", f"aggregator {key.symbol}@{key.onboard_ms}"
 
 
 def _is_of_a_pair(name: str) -> bool:
@@ -168,7 +161,7 @@ class Parts:
 
     def start_pair(self, contract: Contract, start: StartOne) -> Address:
         """Start a contract's aggregator and stream; returns the stream."""
-        stream_name, aggregator_name = pair_names(contract.key)
+        stream_name, aggregator_name = self.pair_names(contract.key)
         known = self._addresses
         aggregator = start(
             ChildSpec(
@@ -195,6 +188,10 @@ class Parts:
                 stops_with=2,
             )
         )
+
+    def pair_names(self, key: ContractKey) -> tuple[str, str]:
+        """The names of a contract's stream and aggregator, in the order in which they stop."""
+        return f"stream {key.symbol}@{key.onboard_ms}", f"aggregator {key.symbol}@{key.onboard_ms}"
 
     def _fetcher_spec(self, number: int, backfill: Address, supervisor: Address) -> ChildSpec:
         return ChildSpec(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import queue
 from collections.abc import Sequence
 
-from actors.cell import Address
 from actors.messages import SpanWanted
+from actors.runtime.cell import Address
 from bars import ContractKey, Interval, Span
 
 ANSWER_S = 0.5

@@ -9,17 +9,17 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any
 
-from actors.cell import Address, Cell, Crash
 from actors.data_service import wall_clock_ms
-from actors.dispatcher import ThreadDispatcher
 from actors.messages import Beat, Begin, StopAll, Subscribe, Tick, Unsubscribe
 from actors.parts import Entrances, Parts, outside
+from actors.runtime.cell import Address, Cell, Crash
+from actors.runtime.dispatcher import ThreadDispatcher
+from actors.runtime.status import SILENCE_S, Status
+from actors.runtime.supervisor import BEAT_S, Supervisor, Wiring
+from actors.runtime.threads import RealThreads
 from actors.settings import Settings
 from actors.span_requests import SpanRequests
-from actors.status import SILENCE_S, Status
 from actors.subscriptions import BarView, Subscription, view_of
-from actors.supervisor import BEAT_S, Supervisor, Wiring
-from actors.threads import RealThreads
 from bars import INTERVALS, MINUTE_MS, STORED, ContractKey, Interval, Span
 from storage import BarStore, Reader
 from wire.names import upper

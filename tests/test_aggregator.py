@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from actors.aggregator import ASK_SEED_AGAIN_S, Aggregator
+from actors.market.aggregator import ASK_SEED_AGAIN_S, Aggregator
 from actors.messages import (
     BarsPublished,
     ContractChanged,

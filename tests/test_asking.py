@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from actors.asking import ATTEMPTS_MAX, Asking, Question
+from actors.commands.asking import ATTEMPTS_MAX, Asking, Question
 from bars import MINUTE_MS
 from exchange import ExchangeError, Refused, Reply, RestClient, Restricted, ServerFault, Unreachable
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from actors.command_line import parse
+from actors.commands.command_line import parse
 from actors.options import BadOption
 from bars import DAY, MINUTE, STORED
 from bars.interval import DAY_MS, HOUR_MS

@@ -7,10 +7,10 @@ from itertools import pairwise
 
 import pytest
 
-from actors.history import LEFT_TO_LIVE_MS, plan_pages, plans_for
-from actors.jobs import PageJob, Plan, Priority
+from actors.filling.history import LEFT_TO_LIVE_MS, plan_pages, plans_for
+from actors.filling.jobs import PageJob, Plan, Priority
+from actors.filling.seeds import ASK_AGAIN_S, COMMIT_S, LOOKS_AT_ONCE, Seeds
 from actors.messages import SeedWanted
-from actors.seeds import ASK_AGAIN_S, COMMIT_S, LOOKS_AT_ONCE, Seeds
 from bars import DAY, FIVE_MINUTES, FOUR_HOURS, HALF_HOUR, MINUTE, MINUTE_MS, STORED, WEEK, Interval, Span, aggregate
 from bars.coverage import LATE_ROWS_MS, absences
 from bars.history import ALL, Depth, parse_history

@@ -10,8 +10,8 @@ from typing import Any
 import pykka
 import pytest
 
-from actors.cell import BEGIN, Actor, Cell, UnexpectedMessage
-from actors.dispatcher import ThreadDispatcher
+from actors.runtime.cell import BEGIN, Actor, Cell, UnexpectedMessage
+from actors.runtime.dispatcher import ThreadDispatcher
 from tests.support.actors import Fall, Kill, Recorder, Stage
 
 DEADLINE_S = 20.0

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 import run
-from actors.command_line import KINDS, TEMPORARY, Command, parse
+from actors.commands.command_line import KINDS, TEMPORARY, Command, parse
 from actors.options import BadOption
 from actors.settings import OPTIONS, Settings
 from bars import INTERVALS

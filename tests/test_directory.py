@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from actors.directory import REFRESH_MS, RETRY_S, Directory
+from actors.market.directory import REFRESH_MS, RETRY_S, Directory
 from actors.messages import (
     Carry,
     ContractChanged,

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from actors.cell import Actor, Address
-from actors.dispatcher import LETTERS_PER_TURN, SeededDispatcher, ThreadDispatcher
-from actors.threads import RealThreads
+from actors.runtime.cell import Actor, Address
+from actors.runtime.dispatcher import LETTERS_PER_TURN, SeededDispatcher, ThreadDispatcher
+from actors.runtime.threads import RealThreads
 from tests.support.actors import Stage
 
 DEADLINE_S = 20.0

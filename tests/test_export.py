@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from actors.export import ExportOptions, run_export
+from actors.commands.export import ExportOptions, run_export
 from actors.options import BadOption
 from actors.settings import Settings
 from bars import INTERVALS, MINUTE, STORED, Bar, Interval, IntervalBar, Scale

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from actors.cell import Address
-from actors.feed_pool import ROTATE_MS, SUCCESSOR_S, FeedPool
+from actors.market.feed_pool import ROTATE_MS, SUCCESSOR_S, FeedPool
 from actors.messages import (
     Carry,
     ChildSpec,
@@ -23,6 +22,7 @@ from actors.messages import (
     StopChild,
     Tick,
 )
+from actors.runtime.cell import Address
 from bars.interval import HOUR_MS
 from exchange.pacing import CONNECTIONS_MAX, CONNECTIONS_WINDOW_S
 from tests.support.actors import Heard, Kill, Recorder, Stage

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from actors.history import LEFT_TO_LIVE_MS, plan_pages
-from actors.jobs import Plan, Priority
+from actors.filling.history import LEFT_TO_LIVE_MS, plan_pages
+from actors.filling.jobs import Plan, Priority
 from bars import MINUTE, MINUTE_MS, Span
 from bars.gaps import merge
 from bars.history import BEHIND_BARS_MAX, Depth

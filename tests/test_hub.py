@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from actors.hub import Hub, HubBook
+from actors.market.hub import Hub, HubBook
 from actors.messages import (
     BarsPublished,
     FeedStarted,

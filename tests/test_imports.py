@@ -39,7 +39,7 @@ LIBRARY_AT_HOME_IN = {
     "uvicorn": ("web/", "exchange/simulated/"),
     "pykka": ("actors/",),
     "rich": ("run.py",),
-    "pyarrow": ("actors/export_parquet.py",),
+    "pyarrow": ("actors/commands/export_parquet.py",),
     "signal": ("run.py", "__main__.py"),
 }
 

@@ -6,7 +6,7 @@ from collections import deque
 
 import pytest
 
-from actors.jobs import InfoJob, JobQueue, PageJob, Plan, Priority
+from actors.filling.jobs import InfoJob, JobQueue, PageJob, Plan, Priority
 from bars import MINUTE, MINUTE_MS, Interval, Span
 from tests.support.actors import Stage
 from tests.support.market import MONDAY_MS, a_contract

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from actors.jobs import JobQueue, PageJob, Plan, Priority
+from actors.filling.jobs import JobQueue, PageJob, Plan, Priority
+from actors.filling.reads import BARS_MAX, NOT_IN_TIME, REMEMBERED_S, Reads
 from actors.messages import SpanWanted
-from actors.reads import BARS_MAX, NOT_IN_TIME, REMEMBERED_S, Reads
 from bars import FIVE_MINUTES, MINUTE, MINUTE_MS, Interval, Span
 from tests.support.market import MONDAY_MS, a_contract
 

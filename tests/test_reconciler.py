@@ -9,11 +9,11 @@ from random import Random
 
 import pytest
 
-from actors.growth import Growth
-from actors.jobs import Priority
+from actors.filling.growth import Growth
+from actors.filling.jobs import Priority
+from actors.filling.reconciler import Reconciler
+from actors.filling.verification import ROUND_MINUTES, Allowance, due, page, weight_of
 from actors.messages import MinutesRepaired, RowsFailed, RowsFetched, Tick
-from actors.reconciler import Reconciler
-from actors.verification import ROUND_MINUTES, Allowance, due, page, weight_of
 from bars import MINUTE, MINUTE_MS, STORED, Bar, Contract, Span
 from bars.history import parse_history
 from bars.interval import DAY_MS

@@ -7,7 +7,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.restarts import RestartBudget, RestartPolicy
+from actors.runtime.restarts import RestartBudget, RestartPolicy
 
 POLICY = RestartPolicy(restarts_max=6, window_s=60.0, delay_min_s=0.5, delay_max_s=4.0)
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from actors.messages import Tick
-from actors.status import SILENCE_S, Status
+from actors.runtime.status import SILENCE_S, Status
 from wire.version import VERSION
 
 NOW_S = 1_000.0

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from actors.market.stream import ASK_RESUME_AGAIN_S, LATE_MS, SymbolStream
 from actors.messages import (
     ContractChanged,
     FillHole,
@@ -25,7 +26,6 @@ from actors.messages import (
     Tick,
     Watched,
 )
-from actors.stream import ASK_RESUME_AGAIN_S, LATE_MS, SymbolStream
 from bars import MINUTE, MINUTE_MS, Bar, Contract, Patience, Scale, Span
 from tests.support.actors import Kill, Stage
 from tests.support.market import MONDAY_MS, a_bar, a_contract

@@ -10,8 +10,6 @@ from typing import Any
 
 import pytest
 
-from actors.cell import Actor, Address, Cell, Crash
-from actors.dispatcher import ThreadDispatcher
 from actors.messages import (
     Beat,
     Begin,
@@ -28,12 +26,14 @@ from actors.messages import (
     Tick,
     TimeObserved,
 )
-from actors.parts import Entrances, Parts, StartOne, pair_names
-from actors.restarts import RestartPolicy
-from actors.status import Status
-from actors.supervisor import BEAT_S, CHILDREN_IN_STEP, STUCK_S, Supervisor, Wiring
-from actors.threads import RealThreads, SeededThreads, Threads
-from bars import Contract
+from actors.parts import Entrances
+from actors.runtime.cell import Actor, Address, Cell, Crash
+from actors.runtime.dispatcher import ThreadDispatcher
+from actors.runtime.restarts import RestartPolicy
+from actors.runtime.status import Status
+from actors.runtime.supervisor import BEAT_S, CHILDREN_IN_STEP, STUCK_S, StartOne, Supervisor, Wiring
+from actors.runtime.threads import RealThreads, SeededThreads, Threads
+from bars import Contract, ContractKey
 from tests.support.actors import Kill, Recorder, Stage
 from tests.support.market import a_contract
 
@@ -46,7 +46,7 @@ class NoJitter(Random):
         return b
 
 
-class FewParts(Parts):
+class FewParts:
     """Starts what a test wants."""
 
     def __init__(self, specs: list[ChildSpec]) -> None:
@@ -61,9 +61,12 @@ class FewParts(Parts):
         return Entrances(hub=first, backfill=first)
 
     def start_pair(self, contract: Contract, start: StartOne) -> Address:
-        stream, aggregator = pair_names(contract.key)
+        stream, aggregator = self.pair_names(contract.key)
         start(ChildSpec(aggregator, lambda: Recorder([]), stops_with=3))
         return start(ChildSpec(stream, lambda: Recorder([]), stops_with=2))
+
+    def pair_names(self, key: ContractKey) -> tuple[str, str]:
+        return f"stream {key.symbol}", f"aggregator {key.symbol}"
 
 
 class House:
@@ -276,7 +279,7 @@ def test_a_pair_is_started_named_to_who_asked_and_stopped() -> None:
     house.tell(StartPair(a_contract(), directory.address))
     first, second = directory.of(PairStarted)
     assert first == second
-    assert first.stream.name == pair_names(a_contract().key)[0]
+    assert first.stream.name == house.parts.pair_names(a_contract().key)[0]
     house.tell(StopPair(a_contract().key))
     house.tell(StopPair(a_contract().key))
     house.tell(StopAll())

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from actors.reads import BARS_MAX
+from actors.filling.reads import BARS_MAX
 from bars import HALF_HOUR, MINUTE, MINUTE_MS, ContractKey, Interval, Span
 from storage import BarStore, ClosedBars, ContractsSeen, Origin, Reader
 from tests.support.market import MONDAY_MS, a_contract, some_bars

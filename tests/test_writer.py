@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from peewee import SqliteDatabase
 
+from actors.market.retention import REMOVED_AT_ONCE
+from actors.market.writer import CHANGES_AT_ONCE, DURABLE_EVERY_S, PUBLISH_WITHIN_MS, Writer
 from actors.messages import BarsPublished, Report, StatusMade, Store, Stored, Tick
-from actors.retention import REMOVED_AT_ONCE
-from actors.writer import CHANGES_AT_ONCE, DURABLE_EVERY_S, PUBLISH_WITHIN_MS, Writer
 from bars import DAY, FIVE_MINUTES, MINUTE, MINUTE_MS, Bar, Contract, IntervalBar
 from bars.decimals import UNITS_MAX
 from bars.history import parse_keep

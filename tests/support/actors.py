@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from actors.cell import Actor, Address, Before, Cell, Crash
-from actors.dispatcher import Dispatcher, SeededDispatcher
+from actors.runtime.cell import Actor, Address, Before, Cell, Crash
+from actors.runtime.dispatcher import Dispatcher, SeededDispatcher
 
 
 class Fall(Exception):

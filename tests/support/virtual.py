@@ -15,14 +15,14 @@ from typing import Any, cast
 
 import msgspec
 
-from actors.cell import Address, Cell, Crash
 from actors.messages import Beat, Begin, StopAll
 from actors.parts import Outside, Parts
-from actors.restarts import RestartPolicy
+from actors.runtime.cell import Address, Cell, Crash
+from actors.runtime.restarts import RestartPolicy
+from actors.runtime.status import Status
+from actors.runtime.supervisor import BEAT_S, Supervisor, Wiring
+from actors.runtime.threads import SeededThreads
 from actors.settings import Settings
-from actors.status import Status
-from actors.supervisor import BEAT_S, Supervisor, Wiring
-from actors.threads import SeededThreads
 from bars import MINUTE, MINUTE_MS, STORED, Bar, ContractKey, Interval, Scale
 from exchange import Disconnected, Reply, RestClient, ServerFault, StreamConnection
 from exchange.simulated.exchange_info import exchange_info

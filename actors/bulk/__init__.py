@@ -1,0 +1,1 @@
+"""Loading years of history from the archive and from REST."""

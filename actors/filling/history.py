@@ -1,0 +1,56 @@
+"""Which history is to be fetched: from the wanted depth and what is stored to pages of requests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from actors.filling.jobs import Plan, Priority
+from bars import DAY, FIVE_MINUTES, FOUR_HOURS, HALF_HOUR, MINUTE, MINUTE_MS, WEEK, Contract, Interval, Span
+from bars.gaps import pages, subtract
+from bars.history import NONE, Depth, worth_filling
+from storage import Reader
+from wire.requests import PAGE_BARS
+
+FIRST_SCREENS = (MINUTE, FOUR_HOURS)
+"""These two are enough to begin every bar in progress: 4h bars of this week, minutes of the last 4 hours."""
+OTHER_SCREENS = (FIVE_MINUTES, HALF_HOUR, DAY, WEEK)
+LEFT_TO_LIVE_MS = 5 * MINUTE_MS
+"""So long the live feed and its gaps' requests are given to bring what is newest."""
+
+
+def plans_for(contract: Contract, depths: Mapping[Interval, Depth], arrival: int) -> Iterator[Plan]:
+    """Plans for a contract: first screens of all charts in two rounds over all contracts, then depth."""
+    for number, intervals in enumerate((FIRST_SCREENS, OTHER_SCREENS)):
+        for interval in intervals:
+            if depths[interval] != NONE:
+                yield Plan(contract, interval, Priority.SCREEN, rank=number * 1_000_000 + arrival)
+    for interval in (*FIRST_SCREENS, *OTHER_SCREENS):
+        if depths[interval] != NONE:
+            yield Plan(contract, interval, Priority.DEPTH)
+
+
+def plan_pages(plan: Plan, depth: Depth, reader: Reader, settled_ms: int) -> list[Span]:
+    """The pages that a plan still lacks, newest first, none reaching beyond `settled_ms`.
+
+    Holes that were asked for in vain rest for a growing time, and for ever in the end. Depth also fills what is
+    missing behind it, back to the oldest bar that is stored, and leaves the newest minutes to the live feed.
+    """
+    contract, interval = plan.contract, plan.interval
+    record = reader.get(contract.key)
+    resting = [] if record is None else reader.resting(record, interval, settled_ms)
+    if plan.priority is Priority.DEPTH:
+        settled_ms -= LEFT_TO_LIVE_MS
+    stop_ms = min(interval.floor(settled_ms), interval.ceil(contract.delivery_ms))
+    start_ms = depth.start_ms(settled_ms, interval)
+    if plan.priority is Priority.SCREEN:
+        start_ms = max(start_ms, interval.back(stop_ms, PAGE_BARS))
+    elif record is not None:
+        first_ms = reader.first_open_ms(record, interval)
+        start_ms = start_ms if first_ms is None else min(start_ms, first_ms)
+    span = Span(max(interval.ceil(start_ms), 0), stop_ms)
+    if span.is_empty:
+        return []
+    holes = [span] if record is None else reader.holes(record, interval, span)
+    wanted_ms = depth.start_ms(settled_ms, interval)
+    wanted = [worth_filling(hole, interval, wanted_ms) for hole in subtract(holes, resting)]
+    return [page for hole in reversed(wanted) for page in pages(hole, interval, PAGE_BARS)]

@@ -1,0 +1,162 @@
+"""The aggregator of one contract: from minute bars to the bars of all stored intervals."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from actors.messages import (
+    BarsPublished,
+    ContractChanged,
+    MinuteClosed,
+    MinuteProgressed,
+    MinuteRevised,
+    MinutesFrom,
+    PairMemberStarted,
+    Seeded,
+    SeedWanted,
+    Store,
+    Stored,
+    Tick,
+    Watched,
+)
+from actors.runtime.cell import Actor, Address, UnexpectedMessage
+from bars import MINUTE, MINUTE_MS, Bar, Cascade, Contract, Interval, IntervalBar, UnitsOverflow
+from storage import Change, ClosedBars, ContractsSeen, Origin, PartialBars
+from wire.frames import KlineEvent
+
+logger = logging.getLogger(__name__)
+
+ASK_SEED_AGAIN_S = 10.0
+
+
+class Aggregator(Actor):
+    """Owns the bars in progress of one contract.
+
+    A partial event replaces the newest partial minute and nothing else; a tick makes an aggregator that
+    has changed send its partial bars to be stored. Closed bars go at once.
+    """
+
+    def __init__(self, contract: Contract, *, writer: Address, hub: Address, backfill: Address) -> None:
+        self._contract = contract
+        self._writer = writer
+        self._hub = hub
+        self._backfill = backfill
+        self._cascade = Cascade()
+        self._has_changed = False
+        self._begun_stored = -1
+        self._watched: frozenset[Interval] = frozenset()
+        self._asked_seed_s: float | None = None
+        self._unstored: set[object] = set()
+        """Tickets of revised minutes that are on their way to the disk."""
+
+    def begin(self) -> None:
+        self._store([ContractsSeen([self._contract])])
+        self._hub.tell(PairMemberStarted(self._contract.key, self.me))
+
+    def receive(self, message: Any) -> None:
+        try:
+            self._handle(message)
+        except UnitsOverflow as error:
+            self._begin_anew(error)
+
+    def _handle(self, message: Any) -> None:
+        match message:
+            case MinuteProgressed(bar, _, said):
+                self._cascade.progress(bar)
+                self._has_changed = True
+                if self._watched:
+                    self._publish_progress(said)
+            case MinuteClosed(bar, by_rest, said):
+                self._close(bar, by_rest, said)
+            case Tick(_, _, monotonic_s):
+                self._on_tick(monotonic_s)
+            case MinutesFrom(open_ms):
+                self._cascade.begin_at(open_ms)
+            case MinuteRevised(bar, by_rest):
+                self._revise(bar, by_rest)
+            case Stored(ticket):
+                self._unstored.discard(ticket)
+            case Seeded(bars, stop_ms):
+                self._asked_seed_s = None
+                if not self._unstored and self._cascade.needs_seed and self._cascade.seed(bars, stop_ms):
+                    self._has_changed = True
+            case Watched(intervals):
+                self._watched = intervals
+            case ContractChanged(contract):
+                self._contract = contract
+            case _:
+                raise UnexpectedMessage(self, message)
+
+    def _close(self, minute: Bar, by_rest: bool, said: KlineEvent | None) -> None:
+        """Store every minute that comes, even one that the cascade has had: it may not have been committed."""
+        was_whole = not self._cascade.needs_seed
+        is_next = minute.open_ms == self._cascade.next_ms
+        larger = self._grown(minute)
+        completes = not (was_whole and is_next)
+        changes = [self._closed_bars(MINUTE, minute, _origin(by_rest), completes)]
+        changes += [self._closed_bars(interval, bar, Origin.AGGREGATED, False) for interval, bar in larger]
+        self._store(changes)
+        closed = [IntervalBar(MINUTE, minute), *larger]
+        self._hub.tell(BarsPublished(self._contract.key, closed, closed=True, said=said))
+        self._has_changed = True
+
+    def _grown(self, minute: Bar) -> list[IntervalBar]:
+        """The larger bars that a closed minute completes. It is stored itself even where a sum does not fit."""
+        try:
+            return self._cascade.close(minute)
+        except UnitsOverflow as error:
+            self._begin_anew(error)
+            self._cascade.begin_at(minute.open_ms + MINUTE_MS)
+            return []
+
+    def _begin_anew(self, error: UnitsOverflow) -> None:
+        """A sum does not fit: its bucket has no bar, and nothing else of the contract or of others suffers."""
+        logger.error("%s: %s; a larger bar is left out", self._contract.symbol, error)
+        self._cascade = Cascade()
+        self._begun_stored = -1
+
+    def _revise(self, minute: Bar, by_rest: bool) -> None:
+        """Bars in progress begin anew from what is stored, and not before the minute is stored as it is now."""
+        self._cascade.forget()
+        ticket = object()
+        self._unstored.add(ticket)
+        change = self._closed_bars(MINUTE, minute, _origin(by_rest), completes=True)
+        self._writer.tell(Store([change], acknowledge=self.me, ticket=ticket))
+
+    def _on_tick(self, monotonic_s: float) -> None:
+        if self._has_changed:
+            self._has_changed = False
+            self._store_progress()
+        next_ms = self._cascade.next_ms
+        if not self._cascade.needs_seed or next_ms is None or self._unstored:
+            return
+        if self._asked_seed_s is None or monotonic_s - self._asked_seed_s > ASK_SEED_AGAIN_S:
+            self._asked_seed_s = monotonic_s
+            self._backfill.tell(SeedWanted(self._contract, next_ms, self.me))
+
+    def _store_progress(self) -> None:
+        minute = self._cascade.newest()
+        if minute is None:
+            return
+        begun: Sequence[IntervalBar] = ()
+        if self._cascade.begun_changes != self._begun_stored:
+            self._begun_stored = self._cascade.begun_changes
+            begun = self._cascade.begun()
+        self._store([PartialBars(self._contract.key, [IntervalBar(MINUTE, minute)], begun)])
+
+    def _publish_progress(self, said: KlineEvent | None) -> None:
+        partials = self._cascade.partials(self._watched)
+        if partials:
+            self._hub.tell(BarsPublished(self._contract.key, partials, closed=False, said=said))
+
+    def _closed_bars(self, interval: Interval, bar: Bar, origin: Origin, completes: bool) -> ClosedBars:
+        return ClosedBars(self._contract.key, interval, [bar], origin, completes=completes)
+
+    def _store(self, changes: Sequence[Change]) -> None:
+        self._writer.tell(Store(changes))
+
+
+def _origin(by_rest: bool) -> Origin:
+    return Origin.REST if by_rest else Origin.STREAM

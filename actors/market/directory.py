@@ -1,0 +1,195 @@
+"""The directory: which contracts there are, and which of them run."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from actors.messages import (
+    Carry,
+    ContractChanged,
+    ContractsFailed,
+    ContractsFetched,
+    ContractsWanted,
+    Drop,
+    KeepHistory,
+    MinutesRepaired,
+    PairFinished,
+    PairStarted,
+    Report,
+    StartPair,
+    StopPair,
+    Store,
+    SymbolState,
+    Tick,
+)
+from actors.runtime.cell import Actor, Address
+from bars import MINUTE, MINUTE_MS, Contract, ContractKey
+from storage import ContractsSeen
+from wire.exchange_info import ExchangeInfo
+from wire.names import kline_stream
+
+logger = logging.getLogger(__name__)
+
+REFRESH_MS = 5 * MINUTE_MS
+RETRY_S = 5.0
+
+
+class Directory(Actor):
+    """Owns the list of contracts: starts those that were launched, ends those whose delivery date came.
+
+    Args:
+        symbols: which to keep; None for every trading perpetual.
+    """
+
+    def __init__(
+        self,
+        symbols: tuple[str, ...] | None,
+        *,
+        supervisor: Address,
+        backfill: Address,
+        feeds: Address,
+        writer: Address,
+    ) -> None:
+        self._symbols = symbols
+        self._supervisor = supervisor
+        self._backfill = backfill
+        self._feeds = feeds
+        self._writer = writer
+        self._contracts: dict[ContractKey, Contract] = {}
+        self._running: dict[ContractKey, Address | None] = {}
+        self._states: dict[ContractKey, str] = {}
+        self._finished: set[ContractKey] = set()
+        self._missing: tuple[str, ...] = ()
+        self._is_asking = False
+        self._refreshed_ms: int | None = None
+        self._retry_s = 0.0
+        self._has_changed = True
+        """Whether there is something to report."""
+
+    def begin(self) -> None:
+        self._ask()
+
+    def receive(self, message: Any) -> None:
+        match message:
+            case Tick(now_ms, _, monotonic_s):
+                self._on_tick(now_ms, monotonic_s)
+                return
+            case ContractsFetched(info):
+                self._is_asking = False
+                self._refresh(info)
+            case ContractsFailed(_, stored):
+                self._is_asking = False
+                if not self._contracts:
+                    self._update(stored)  # what the exchange does not list is not known yet
+            case PairStarted(contract, stream):
+                self._started(contract, stream)
+            case PairFinished(key):
+                self._finish(key)
+            case SymbolState(key, state):
+                self._states[key] = state
+                self._remind(key)
+            case MinutesRepaired(key):
+                if (running := self._running.get(key)) is not None:
+                    running.tell(message)
+            case _:
+                super().receive(message)
+        self._has_changed = True
+
+    def _ask(self) -> None:
+        self._is_asking = True
+        self._backfill.tell(ContractsWanted(self.me))
+
+    def _on_tick(self, now_ms: int | None, monotonic_s: float) -> None:
+        if now_ms is not None:
+            if self._refreshed_ms is None:
+                self._refreshed_ms = now_ms
+            for key, contract in self._contracts.items():
+                if key not in self._running and key not in self._finished and contract.is_live(now_ms):
+                    self._start(contract)
+            if now_ms - self._refreshed_ms >= REFRESH_MS and not self._is_asking:
+                self._refreshed_ms = now_ms
+                self._ask()
+        if not self._contracts and not self._is_asking and monotonic_s >= self._retry_s:
+            self._retry_s = monotonic_s + RETRY_S
+            self._ask()
+        if self._has_changed:
+            self._has_changed = False
+            self._report()
+
+    def _refresh(self, info: ExchangeInfo) -> None:
+        if info.unreadable:
+            logger.warning("exchangeInfo: %d rows were unreadable: %.200s", len(info.unreadable), info.unreadable)
+        chosen = self._update(info.contracts)
+        self._tell_missing({contract.symbol for contract in chosen})
+        self._writer.tell(Store([ContractsSeen(chosen, info.frame)]))
+        for contract in sorted(chosen, key=lambda contract: contract.onboard_ms):
+            self._backfill.tell(KeepHistory(contract))
+
+    def _update(self, contracts: Iterable[Contract]) -> list[Contract]:
+        chosen = [contract for contract in contracts if self._is_chosen(contract)]
+        chosen += self._superseded(chosen)
+        for contract in chosen:
+            before = self._contracts.get(contract.key)
+            self._contracts[contract.key] = contract
+            stream = self._running.get(contract.key)
+            if before is not None and before != contract and stream is not None:
+                stream.tell(ContractChanged(contract))
+        return chosen
+
+    def _remind(self, key: ContractKey) -> None:
+        """A stream in a new life tells its state first, and knows the contract only as it was at its start."""
+        contract, stream = self._contracts.get(key), self._running.get(key)
+        if contract is not None and stream is not None:
+            stream.tell(ContractChanged(contract))
+
+    def _superseded(self, listed: list[Contract]) -> list[Contract]:
+        """Contracts whose symbol went to a newer one: each ends where the newer begins, whatever was announced."""
+        newest = {contract.symbol: contract for contract in listed}
+        return [
+            replace(known, delivery_ms=newest[known.symbol].onboard_ms)
+            for known in self._contracts.values()
+            if known.symbol in newest and known.onboard_ms < newest[known.symbol].onboard_ms < known.delivery_ms
+        ]
+
+    def _is_chosen(self, contract: Contract) -> bool:
+        """Of every perpetual those that trade or that we already know; of named symbols any that exist."""
+        if self._symbols is not None:
+            return contract.symbol in self._symbols
+        return contract.is_perpetual and (contract.status == "TRADING" or contract.key in self._contracts)
+
+    def _tell_missing(self, found: set[str]) -> None:
+        missing = tuple(symbol for symbol in self._symbols or () if symbol not in found)
+        if missing and missing != self._missing:
+            logger.warning("the exchange does not list %s", ", ".join(missing))
+        self._missing = missing
+
+    def _start(self, contract: Contract) -> None:
+        self._running[contract.key] = None
+        self._has_changed = True
+        self._supervisor.tell(StartPair(contract, self.me))
+
+    def _started(self, contract: Contract, stream: Address) -> None:
+        self._running[contract.key] = stream
+        self._feeds.tell(Carry({kline_stream(contract.symbol, MINUTE): stream}))
+
+    def _finish(self, key: ContractKey) -> None:
+        """End a pair once; also one that runs on from before this life, in which its contract was not live."""
+        if key in self._finished:
+            return
+        logger.info("%s has reached its delivery date; its history stays", key.symbol)
+        self._finished.add(key)
+        self._running.pop(key, None)
+        self._states.pop(key, None)
+        if not any(other.symbol == key.symbol for other in self._running):  # the exchange gives symbols again
+            self._feeds.tell(Drop(frozenset({kline_stream(key.symbol, MINUTE)})))
+        self._supervisor.tell(StopPair(key))
+
+    def _report(self) -> None:
+        states = Counter(self._states.get(key, "starting") for key in self._running)
+        counted = {"live": 0, "late": 0, **states, "ended": len(self._finished)}
+        facts = {"total": len(self._running), **counted, "missing": list(self._missing)}
+        self._supervisor.tell(Report("symbols", facts))

@@ -1,0 +1,214 @@
+"""The writer: owns the file's only writing connection."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from actors.market.retention import REMOVED_AT_ONCE, Retention
+from actors.messages import BarsPublished, Report, StatusMade, Store, Stored, Tick
+from actors.runtime.cell import Actor, Address
+from bars import MINUTE, MINUTE_MS, ContractKey, Interval
+from bars.history import Depth
+from storage import (
+    BarStore,
+    Change,
+    ClosedBars,
+    CommitReport,
+    ContractOverflow,
+    ContractsSeen,
+    PartialBars,
+    ServiceState,
+    StorageFailed,
+)
+
+logger = logging.getLogger(__name__)
+
+DURABLE_EVERY_S = 50.0
+"""Closed bars are to survive a power cut after a minute at most."""
+RETRY_EVERY_S = 1.0
+PUBLISH_WITHIN_MS = 5 * MINUTE_MS
+"""A larger bar that was completed on the disk is news only so long after its end; later it is history."""
+CHANGES_AT_ONCE = 20_000
+"""More changes than this are committed without waiting for a tick."""
+
+
+class Writer(Actor):
+    """Collects changes and commits them, many at a time, each message's whole or not at all.
+
+    When the disk is full it keeps what it has, tries again every second, and says so. Of partial bars only
+    the newest of a contract is kept, so what waits grows by closed bars alone.
+    """
+
+    def __init__(
+        self,
+        open_store: Callable[[], BarStore],
+        wall_ms: Callable[[], int],
+        *,
+        hub: Address,
+        supervisor: Address,
+        keep: Mapping[Interval, Depth] | None = None,
+    ) -> None:
+        self._open_store = open_store
+        self._wall_ms = wall_ms
+        self._hub = hub
+        self._supervisor = supervisor
+        self._retention = Retention(keep or {})
+        self._store: BarStore | None = None
+        self._changes: list[Change] = []
+        self._partials: dict[ContractKey, PartialBars] = {}
+        self._acknowledge: list[tuple[Address, object]] = []
+        self._state: StatusMade | None = None
+        self._exchange_ms = 0
+        self._durable_s: float | None = None
+        self._last_commit_s: float | None = None
+        self._last_commit_ms: int | None = None
+        self._retry_s = 0.0
+        self._failing: str | None = None
+        self._commits = 0
+        self._bars_written = 0
+
+    def begin(self) -> None:
+        self._store = self._open_store()
+
+    def end(self) -> None:
+        """Commit what is left, after a crash too: what was collected is complete in itself."""
+        store, self._store = self._store, None
+        if store is None:
+            return
+        try:
+            self._write(store, durable=True)
+        except StorageFailed as error:
+            logger.error("%s; %d changes are lost, and fetched again at the next start", error, len(self._changes))
+        finally:
+            store.close()
+
+    def receive(self, message: Any) -> None:
+        match message:
+            case Store(changes, acknowledge, ticket, at_once):
+                self._collect(changes)
+                if acknowledge is not None:
+                    self._acknowledge.append((acknowledge, ticket))
+                if (at_once or len(self._changes) >= CHANGES_AT_ONCE) and self._failing is None:
+                    self._commit(durable=False, now_s=self._last_commit_s)
+            case Tick(_, observed_ms, monotonic_s):
+                self._on_tick(monotonic_s)
+                if observed_ms is not None and self._failing is None:
+                    self._remove_old(observed_ms, monotonic_s)
+            case StatusMade(_, exchange_ms):
+                self._state, self._exchange_ms = message, exchange_ms
+            case _:
+                super().receive(message)
+
+    def _collect(self, changes: Any) -> None:
+        for change in changes:
+            if isinstance(change, PartialBars):
+                self._collect_partial(change)
+            else:
+                self._changes.append(change)
+
+    def _collect_partial(self, change: PartialBars) -> None:
+        """Keep what began with this minute until it is committed: it is told only once."""
+        before = self._partials.get(change.key)
+        if before is not None and not change.begun and _minute_ms(before) == _minute_ms(change):
+            change = change._replace(begun=before.begun)
+        self._partials[change.key] = change
+
+    def _on_tick(self, monotonic_s: float) -> None:
+        if self._durable_s is None:
+            self._durable_s = monotonic_s
+        if self._failing is None or monotonic_s >= self._retry_s:
+            durable = monotonic_s - self._durable_s > DURABLE_EVERY_S
+            if self._commit(durable, monotonic_s) and durable:
+                self._durable_s = monotonic_s
+        self._report()
+
+    def _commit(self, durable: bool, now_s: float | None) -> bool:
+        assert self._store is not None
+        try:
+            report = self._write(self._store, durable)
+        except StorageFailed as error:
+            self._failed(error, now_s or 0.0)
+            return False
+        if report is None:
+            return False
+        self._committed(report, now_s)
+        return True
+
+    def _remove_old(self, observed_ms: int, now_s: float) -> None:
+        assert self._store is not None
+        before_ms = self._retention.due(observed_ms)
+        if before_ms:
+            try:
+                self._retention.removed(self._store.remove(before_ms, REMOVED_AT_ONCE, observed_ms))
+            except StorageFailed as error:
+                self._failed(error, now_s)
+
+    def _write(self, store: BarStore, durable: bool) -> CommitReport | None:
+        """Commit what waits, but for contracts whose values do not fit; None when nothing does."""
+        while changes := self._waiting():
+            try:
+                return store.commit(changes, durable=durable)
+            except ContractOverflow as error:
+                self._leave_out(error)
+        return None
+
+    def _waiting(self) -> list[Change]:
+        changes = [*self._changes, *self._partials.values()]
+        if self._state is not None:
+            changes.append(ServiceState(self._state.status, self._state.exchange_ms, self._wall_ms()))
+        return changes
+
+    def _committed(self, report: CommitReport, now_s: float | None) -> None:
+        if self._failing is not None:
+            logger.warning("the database can be written again; nothing was lost")
+        self._failing = None
+        self._changes, self._partials, self._state = [], {}, None
+        self._last_commit_s, self._last_commit_ms = now_s, self._wall_ms()
+        self._commits += 1
+        self._bars_written += report.inserted
+        for key, completed in report.completed:
+            if completed.interval.next_open(completed.bar.open_ms) + PUBLISH_WITHIN_MS >= self._exchange_ms:
+                self._hub.tell(BarsPublished(key, [completed], closed=True))
+        acknowledge, self._acknowledge = self._acknowledge, []
+        for address, ticket in acknowledge:
+            address.tell(Stored(ticket))
+
+    def _leave_out(self, error: ContractOverflow) -> None:
+        """One contract's values do not fit: the others' bars are not to suffer for it."""
+        logger.error("%s; what waits of this contract is left out", error)
+        self._changes = [without for change in self._changes if (without := _without(change, error.key)) is not None]
+        self._partials.pop(error.key, None)
+
+    def _failed(self, error: StorageFailed, now_s: float) -> None:
+        if self._failing is None:
+            logger.error("%s; keeping what came and trying again every second", error)
+        self._failing = str(error)
+        self._retry_s = now_s + RETRY_EVERY_S
+
+    def _report(self) -> None:
+        facts = {
+            "last_commit_s": self._last_commit_s,
+            "last_commit": self._last_commit_ms,
+            "commits": self._commits,
+            "bars_written": self._bars_written,
+            "bars_removed": self._retention.total,
+            "waiting": sum(len(change.bars) for change in self._changes if isinstance(change, ClosedBars)),
+            "failing": self._failing,
+        }
+        self._supervisor.tell(Report("database", facts))
+
+
+def _minute_ms(partials: PartialBars) -> int | None:
+    return next((bar.open_ms for interval, bar in partials.bars if interval is MINUTE), None)
+
+
+def _without(change: Change, key: ContractKey) -> Change | None:
+    """What is left of a change without a contract."""
+    match change:
+        case ContractsSeen(contracts, frame):
+            return ContractsSeen([contract for contract in contracts if contract.key != key], frame)
+        case ClosedBars() | PartialBars() if change.key == key:
+            return None
+    return change

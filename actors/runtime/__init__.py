@@ -1,0 +1,1 @@
+"""How actors run: cells with mailboxes, dispatchers, restarts, the supervisor."""
