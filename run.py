@@ -28,27 +28,21 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from rich.console import Console
-from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
-from rich.progress import Progress as Bars
-from rich.table import Table
-from rich.text import Text
-
 from actors import BarSystem
-from actors.bulk.load import Bulk
-from actors.bulk.report import Progress, progress_text, rates_text, remaining_text, summary_lines
-from actors.bulk.series import Wanted
 from actors.commands.audit import AuditOptions, run_audit
 from actors.commands.audit_report import audit_line
-from actors.commands.command_line import TEMPORARY, Command, parse
+from actors.commands.bulk.load import Bulk
+from actors.commands.bulk.report import summary_lines
+from actors.commands.bulk.series import Wanted
 from actors.commands.export import ExportFailed, ExportOptions, run_export
-from actors.commands.log_lines import LineFormatter, Stderr
-from actors.commands.progress import Report, every, progress_line, status_rows
-from actors.commands.selection import expect_order
 from actors.data_service import DataService
 from actors.options import BadOption
+from actors.selection import expect_order
 from actors.settings import Settings
+from actors.shell.command_line import TEMPORARY, Command, parse
+from actors.shell.log_lines import LineFormatter, Stderr
+from actors.shell.progress import status_rows
+from actors.shell.terminal import LOG_PERIOD_S, download_progress, progress, show, show_pairs
 from bars import INTERVALS, STORED, Interval
 from exchange import ExchangeError
 from exchange.proxy import InvalidProxy
@@ -64,10 +58,6 @@ GARBAGE_FROM = 50_000
 """So many objects that may be part of cycles have to be new before it is looked for cycles among them."""
 SIGNAL_DELAY_S = 0.2
 """At most so long after a signal the ordered stop begins."""
-TERMINAL_PERIOD_S = 1.0
-LOG_PERIOD_S = 10.0
-TABLE_WIDTH = 200
-"""Where no terminal says how wide it is."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -224,10 +214,7 @@ def status(settings: Settings, *, as_json: bool) -> int:
     if as_json:
         print(json.dumps(facts, ensure_ascii=False))
     elif facts:
-        table = Table.grid(padding=(0, 2))
-        for label, value in status_rows(facts):
-            table.add_row(Text(label, style="bold"), Text(value, overflow="fold"))
-        Console().print(table)
+        show_pairs(status_rows(facts))
     return failed(ill, status=1) if ill else 0
 
 
@@ -264,17 +251,6 @@ def backup(settings: Settings, target: Path) -> int:
     size_bytes = copy_database(settings.database, target)
     print(f"{target}: {megabytes(size_bytes)}, integrity checked, in {time.monotonic() - started_s:.1f} s")
     return 0
-
-
-def show(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table of texts; numbers to the right."""
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for heading, column in zip(headings, zip(*rows, strict=True) if rows else [()] * len(headings), strict=True):
-        is_number = all(text.replace(",", "").isdecimal() for text in column)
-        table.add_column(heading, justify="right" if is_number else "left", no_wrap=True)
-    for row in rows:
-        table.add_row(*map(Text, row))
-    Console(width=None if sys.stdout.isatty() else TABLE_WIDTH).print(table)
 
 
 def megabytes(size_bytes: int) -> str:
@@ -329,45 +305,6 @@ def watch(system: BarSystem, stopping: Stopping, settings: Settings) -> None:
 def outcome(system: BarSystem) -> int:
     """The exit status of a system that has stopped."""
     return 0 if system.failure is None else failed(system.failure, status=1)
-
-
-@contextmanager
-def progress(settings: Settings, line: Callable[[Mapping[str, Any]], str] = progress_line) -> Iterator[Report]:
-    """A function that is called often and shows the status now and then: live on a terminal, else in the log."""
-    if not sys.stderr.isatty() or settings.log_format == "json":
-        yield every(LOG_PERIOD_S, lambda facts: logger.info("%s", line(facts)))
-        return
-    with Live(console=Console(stderr=True), auto_refresh=False, transient=True) as live:
-        yield every(TERMINAL_PERIOD_S, lambda facts: live.update(Text(line(facts)), refresh=True))
-
-
-@contextmanager
-def download_progress(settings: Settings) -> Iterator[Callable[[Callable[[], Progress]], None]]:
-    """A function that is called often and shows now and then how far a download is, on a terminal or in the log."""
-    due_s = time.monotonic()
-    if not sys.stderr.isatty() or settings.log_format == "json":
-
-        def log(progress: Callable[[], Progress]) -> None:
-            nonlocal due_s
-            if time.monotonic() >= due_s:
-                due_s = time.monotonic() + LOG_PERIOD_S
-                logger.info("%s", progress_text(progress()))
-
-        yield log
-        return
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rest]}")
-    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
-        files, requests = (bars.add_task(name, total=None, rest="") for name in ("files", "REST pages"))
-
-        def show(progress: Callable[[], Progress]) -> None:
-            nonlocal due_s
-            if time.monotonic() >= due_s:
-                due_s = time.monotonic() + 0.5
-                now = progress()
-                bars.update(files, completed=now.done.files, total=now.files_total, rest=rates_text(now))
-                bars.update(requests, completed=now.done.pages, total=now.pages_total, rest=remaining_text(now))
-
-        yield show
 
 
 class Stopping:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from actors.commands.command_line import parse
 from actors.options import BadOption
+from actors.shell.command_line import parse
 from bars import DAY, MINUTE, STORED
 from bars.interval import DAY_MS, HOUR_MS
 from exchange.simulated import ContractPlan, FaultPlan, SimulatedClock, SimulatedExchange, WorldPlan

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from actors.bulk.report import Outcome, progress_text, summary_lines
+from actors.commands.bulk.report import Outcome, progress_text, summary_lines
 from actors.options import BadOption
 from bars import DAY, FIVE_MINUTES, FOUR_HOURS, HALF_HOUR, MINUTE, MINUTE_MS, STORED, WEEK, Interval, Span
 from bars.interval import DAY_MS, HOUR_MS

@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 
 import run
-from actors.commands.command_line import KINDS, TEMPORARY, Command, parse
 from actors.options import BadOption
 from actors.settings import OPTIONS, Settings
+from actors.shell.command_line import KINDS, TEMPORARY, Command, parse
 from bars import INTERVALS
 from storage import BarStore, ServiceState
 from wire.version import VERSION

@@ -38,7 +38,7 @@ LIBRARY_AT_HOME_IN = {
     "prometheus_client": ("web/",),
     "uvicorn": ("web/", "exchange/simulated/"),
     "pykka": ("actors/",),
-    "rich": ("run.py",),
+    "rich": ("actors/shell/terminal.py",),
     "pyarrow": ("actors/commands/export_parquet.py",),
     "signal": ("run.py", "__main__.py"),
 }

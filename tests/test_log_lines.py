@@ -7,7 +7,7 @@ import logging
 
 import pytest
 
-from actors.commands.log_lines import LineFormatter, Stderr
+from actors.shell.log_lines import LineFormatter, Stderr
 
 
 def logged(as_json: bool, message: str, *args: object, error: BaseException | None = None) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from actors.commands.progress import every, progress_line, status_rows
+from actors.shell.progress import every, progress_line, status_rows
 
 STATUS: dict[str, Any] = {
     "state": "degraded",

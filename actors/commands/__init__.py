@@ -1,1 +1,1 @@
-"""What the command line does once and ends: options, audit, export, and how it is shown."""
+"""What is done once and ends, with no actor: audit, export, and the bulk load."""

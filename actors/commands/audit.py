@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from actors.commands.asking import Asking, Question
 from actors.commands.audit_report import AuditReport, SeriesReport
 from actors.commands.pauses import found_pauses
-from actors.commands.selection import expect_order, records
+from actors.selection import expect_order, records
 from actors.settings import Settings
 from bars import STORED, WEEK, Bar, ContractKey, Interval, Patience, Span, stored_source
 from bars.comparison import Verdict, judge

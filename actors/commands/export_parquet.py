@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from actors.commands.export import PAGE_BARS, Written
+from actors.commands.export_csv import PAGE_BARS, Written
 from bars import Bar, Interval, Scale, Span
 from storage import ContractRecord, Reader
 from wire.rows import FIELDS

@@ -9,9 +9,9 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from actors.bulk.load import Bulk
-from actors.bulk.report import Outcome, Progress
-from actors.bulk.series import Wanted
+from actors.commands.bulk.load import Bulk
+from actors.commands.bulk.report import Outcome, Progress
+from actors.commands.bulk.series import Wanted
 from actors.settings import Settings
 from bars import STORED, Bar, Interval
 from exchange.simulated import SimulatedExchange

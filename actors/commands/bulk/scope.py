@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from actors.bulk.series import Series
+from actors.commands.bulk.series import Series
 from actors.options import BadOption
 from bars import DAY, Contract, Interval
 from exchange import ArchiveClient

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from actors.bulk.series import Series
+from actors.commands.bulk.series import Series
 from bars import MINUTE, STORED, Contract, Interval, Span
 from bars.gaps import pages
 from storage import BarStore, LargerBars, Reader

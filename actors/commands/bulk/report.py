@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from actors.bulk.series import Missing
+from actors.commands.bulk.series import Missing
 from bars import STORED, Interval
 from bars.times import time_text
 from wire.archive_plan import Estimate

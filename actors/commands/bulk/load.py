@@ -19,13 +19,13 @@ from contextlib import ExitStack, closing
 from functools import partial
 from typing import NamedTuple
 
-from actors.bulk.lanes import DOWNLOADS, ArchiveLane, Interrupted, Landed, RestLane, pausing
-from actors.bulk.larger import made_larger
-from actors.bulk.ledger import archive_hole, asked_in_vain, left_over
-from actors.bulk.report import Meter, Outcome, Progress, plan_lines
-from actors.bulk.scope import chosen, listings
-from actors.bulk.series import Missing, Series, Wanted
 from actors.commands.asking import Asking, Question
+from actors.commands.bulk.lanes import DOWNLOADS, ArchiveLane, Interrupted, Landed, RestLane, pausing
+from actors.commands.bulk.larger import made_larger
+from actors.commands.bulk.ledger import archive_hole, asked_in_vain, left_over
+from actors.commands.bulk.report import Meter, Outcome, Progress, plan_lines
+from actors.commands.bulk.scope import chosen, listings
+from actors.commands.bulk.series import Missing, Series, Wanted
 from actors.commands.pauses import found_pauses
 from actors.settings import Settings
 from bars import FIVE_MINUTES, MINUTE, MINUTE_MS, STORED, Bar, BarError, Contract, Interval, Scale, Span

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from actors.bulk.series import Series
+from actors.commands.bulk.series import Series
 from bars import Bar, Span
 from bars.coverage import lacking
 from bars.interval import HOUR_MS

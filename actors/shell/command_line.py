@@ -17,7 +17,6 @@ from textwrap import wrap
 from types import MappingProxyType
 from typing import Any, NoReturn
 
-from actors.commands.selection import intervals, moment
 from actors.options import (
     BadOption,
     Option,
@@ -30,6 +29,7 @@ from actors.options import (
     unknown_option,
     whole_number,
 )
+from actors.selection import intervals, moment
 from actors.settings import OPTIONS, Settings
 from bars.times import EXPECTED
 from wire.version import VERSION
