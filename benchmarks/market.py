@@ -72,9 +72,10 @@ def main() -> None:
     parser.add_argument("--symbols", type=int, default=1_000)
     parser.add_argument("--events-per-second", type=float, default=1_200)
     parser.add_argument("--age-days", type=int, default=MONTH_DAYS)
+    parser.add_argument("--speed", type=float, default=1.0, help="how much faster than real time it runs")
     options = parser.parse_args()
     world = plan(options.symbols, options.events_per_second, options.age_days)
-    with SimulatedExchange(world) as exchange:
+    with SimulatedExchange(world, speed=options.speed) as exchange:
         addresses = {
             "rest_url": exchange.rest_url,
             "ws_url": exchange.ws_url,

@@ -69,12 +69,18 @@ class Market(NamedTuple):
 
 
 @contextmanager
-def market(days: int, symbols: int = SYMBOLS) -> Iterator[Market]:
-    """The market, for as long as the block runs, and a database with `days` of minutes."""
+def market(
+    days: int, symbols: int = SYMBOLS, events_per_second: float = EVENTS_PER_SECOND, speed: float = 1.0
+) -> Iterator[Market]:
+    """The market, for as long as the block runs, and a database with `days` of minutes.
+
+    Args:
+        events_per_second: in the exchange's time, which runs `speed` times faster.
+    """
     with tempfile.TemporaryDirectory() as folder:
         database = Path(folder, "month.db")
-        make_month(database, plan(symbols, EVENTS_PER_SECOND, MONTH_DAYS), days)
-        options = "--symbols", str(symbols), "--events-per-second", str(EVENTS_PER_SECOND)
+        make_month(database, plan(symbols, events_per_second, MONTH_DAYS), days)
+        options = "--symbols", str(symbols), "--events-per-second", str(events_per_second), "--speed", str(speed)
         with python("-m", "benchmarks.market", *options, alone=False) as exchange:
             assert exchange.stdout is not None
             addresses = json.loads(exchange.stdout.readline())
@@ -139,12 +145,12 @@ def _after_a_kill(running: Market) -> Iterator[Figure]:
         yield Figure("stop_seconds", end(service), "s", None, STOP_MAX_S, at_most=True)
 
 
-def is_live(running: Market) -> bool:
+def is_live(running: Market, count: int = SYMBOLS) -> bool:
     """Whether the service says that every symbol is live."""
     with closing(Reader(running.database)) as reader:
         state = reader.service_state()
     symbols = json.loads(state.state)["symbols"] if state is not None else {}
-    return bool(symbols.get("live", 0) == SYMBOLS)
+    return bool(symbols.get("live", 0) == count)
 
 
 def is_gapless(running: Market) -> bool:

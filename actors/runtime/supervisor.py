@@ -192,14 +192,14 @@ class Supervisor(Actor):
             return
         self._look_for_stuck()
         steps = self._wiring.steps
+        if self._steps % (STATUS_BEATS * steps) == 0:
+            self._tell_status(tick)  # before the ticks, which would count as waiting
         for child in list(self._children.values()):
             if child.revive_at_s is not None and child.revive_at_s <= monotonic_s:
                 child.revive_at_s = None
                 self._revive(child)
             if child.spec.every_beats and (self._steps - child.phase) % (child.spec.every_beats * steps) == 0:
                 child.cell.address.tell(tick)
-        if self._steps % (STATUS_BEATS * steps) == 0:
-            self._tell_status(tick)
 
     def _revive(self, child: _Child) -> None:
         child.cell.restart()
