@@ -13,7 +13,7 @@ from exchange.rest import RestClient
 from exchange.stream import StreamConnection
 from tests.support.certificates import LoopbackTls, loopback_tls
 from tests.support.proxies import HttpProxy, LoopbackProxy, SocksProxy
-from tests.support.scripted_server import Scripted, ScriptedServer, closed_port
+from tests.support.scripted_server import PATIENCE_S, Scripted, ScriptedServer, closed_port
 from tests.support.stream_peer import TEXT, StreamPeer, frame
 
 REST, STREAM = "https://fapi.binance.com", "wss://fstream.binance.com"
@@ -138,9 +138,9 @@ def test_streams_go_through_the_proxy(
     kind: type[LoopbackProxy], is_secure: bool, user: str | None, password: str | None, in_url: str, tls: LoopbackTls
 ) -> None:
     with StreamPeer.running(tls=tls.server if is_secure else None) as peer, kind(user, password).running() as proxy:
-        stream = StreamConnection.open(peer.url, proxy.url(in_url), timeout_s=2.0, tls=tls.client)
+        stream = StreamConnection.open(peer.url, proxy.url(in_url), timeout_s=PATIENCE_S, tls=tls.client)
         peer.send(frame(b"x" * 1_000))
-        assert stream.receive(2.0) == b"x" * 1_000
+        assert stream.receive(PATIENCE_S) == b"x" * 1_000
         stream.send("there and back")
         assert peer.receive() == (TEXT, b"there and back")
         stream.close()
@@ -157,7 +157,7 @@ def test_a_proxy_that_wants_another_password_leaves_the_exchange_unreachable(
         with rest_client(server.url, proxy.url(in_url), tls) as client, pytest.raises(Unreachable) as caught:
             client.time()
         with pytest.raises(Unreachable):
-            StreamConnection.open(f"ws://127.0.0.1:{server.port}/", proxy.url(in_url), timeout_s=2.0)
+            StreamConnection.open(f"ws://127.0.0.1:{server.port}/", proxy.url(in_url), timeout_s=PATIENCE_S)
     assert proxy.refused == 2
     assert "wrong" not in str(caught.value)
     assert server.asked == []
@@ -168,7 +168,7 @@ def test_over_socks5h_the_proxy_resolves_names(tls: LoopbackTls) -> None:
         server.answers(TIME)
         with rest_client(f"http://exchange.test:{server.port}", proxy.url(), tls) as client:
             assert client.time().value == 1_791_382_992_723
-        StreamConnection.open(f"ws://exchange.test:{peer.port}/", proxy.url(), timeout_s=2.0).close()
+        StreamConnection.open(f"ws://exchange.test:{peer.port}/", proxy.url(), timeout_s=PATIENCE_S).close()
     assert proxy.targets == [("exchange.test", server.port), ("exchange.test", peer.port)]
 
 
@@ -178,29 +178,30 @@ def test_over_socks5_this_machine_resolves_names(tls: LoopbackTls) -> None:
         local = proxy.url().replace("socks5h", "socks5")
         with rest_client(f"http://localhost:{server.port}", local, tls) as client, contextlib.suppress(Unreachable):
             client.time()
-        StreamConnection.open(f"ws://127.0.0.1:{peer.port}/", local, timeout_s=2.0).close()
+        StreamConnection.open(f"ws://127.0.0.1:{peer.port}/", local, timeout_s=PATIENCE_S).close()
     assert {host for host, _ in proxy.targets} <= {"127.0.0.1", "::1"}
 
 
 @pytest.mark.parametrize("kind", ["http", "socks5", "socks5h"])
 def test_a_proxy_that_is_not_there_leaves_the_exchange_unreachable(kind: str, tls: LoopbackTls) -> None:
-    proxy = f"{kind}://user:secret@127.0.0.1:{closed_port()}"
-    with rest_client(REST, proxy, tls) as client, pytest.raises(Unreachable) as caught:
-        client.time()
-    assert "secret" not in str(caught.value)
-    with pytest.raises(Unreachable) as caught:
-        StreamConnection.open(STREAM, proxy, timeout_s=2.0)
-    assert "secret" not in str(caught.value)
+    with closed_port() as port:
+        proxy = f"{kind}://user:secret@127.0.0.1:{port}"
+        with rest_client(REST, proxy, tls) as client, pytest.raises(Unreachable) as caught:
+            client.time()
+        assert "secret" not in str(caught.value)
+        with pytest.raises(Unreachable) as caught:
+            StreamConnection.open(STREAM, proxy, timeout_s=PATIENCE_S)
+        assert "secret" not in str(caught.value)
 
 
 def test_the_environment_is_not_looked_at_by_anybody_else(monkeypatch: pytest.MonkeyPatch, tls: LoopbackTls) -> None:
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
-        monkeypatch.setenv(name, f"http://127.0.0.1:{closed_port()}")
-    with ScriptedServer.running() as server, StreamPeer.running() as peer:
+    with closed_port() as nowhere, ScriptedServer.running() as server, StreamPeer.running() as peer:
+        for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{nowhere}")
         server.answers(TIME)
         with rest_client(server.url, None, tls) as client:
             assert client.time().value == 1_791_382_992_723
-        StreamConnection.open(peer.url, timeout_s=2.0).close()
+        StreamConnection.open(peer.url, timeout_s=PATIENCE_S).close()
 
 
 def test_no_proxy_in_the_environment_does_not_undo_an_explicit_proxy(
@@ -211,13 +212,13 @@ def test_no_proxy_in_the_environment_does_not_undo_an_explicit_proxy(
         server.answers(TIME)
         with rest_client(server.url, proxy.url(), tls) as client:
             client.time()
-        StreamConnection.open(peer.url, proxy.url(), timeout_s=2.0).close()
+        StreamConnection.open(peer.url, proxy.url(), timeout_s=PATIENCE_S).close()
     assert len(proxy.targets) == 2
 
 
 @contextlib.contextmanager
 def rest_client(url: str, proxy: str | None, tls: LoopbackTls) -> Iterator[RestClient]:
-    client = RestClient(url, proxy, timeout_s=2.0, tls=tls.client)
+    client = RestClient(url, proxy, timeout_s=PATIENCE_S, tls=tls.client)
     try:
         yield client
     finally:

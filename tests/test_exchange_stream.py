@@ -23,7 +23,7 @@ from exchange.errors import (
 from exchange.messages import MESSAGE_BYTES_MAX
 from exchange.stream import StreamConnection, market_stream_url
 from tests.support.certificates import loopback_tls
-from tests.support.scripted_server import closed_port
+from tests.support.scripted_server import PATIENCE_S, closed_port
 from tests.support.stream_peer import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, StreamPeer, frame
 from wire.version import VERSION
 
@@ -36,7 +36,7 @@ def peer() -> Iterator[StreamPeer]:
 
 @pytest.fixture
 def stream(peer: StreamPeer) -> Iterator[StreamConnection]:
-    stream = StreamConnection.open(peer.url, timeout_s=2.0)
+    stream = StreamConnection.open(peer.url, timeout_s=PATIENCE_S)
     yield stream
     stream.close()
 
@@ -48,7 +48,7 @@ def test_klines_come_on_the_market_route() -> None:
 def test_a_message_arrives_as_it_was_sent(peer: StreamPeer, stream: StreamConnection) -> None:
     text = '{"stream":"币安人生usdt@kline_1m"}'.encode()
     peer.send(frame(text))
-    assert stream.receive(2.0) == text
+    assert stream.receive(PATIENCE_S) == text
     request = peer.request.decode()
     assert request.startswith("GET /market/stream HTTP/1.1\r\n")
     assert f"User-Agent: barkeep/{VERSION}\r\n" in request
@@ -58,8 +58,8 @@ def test_a_message_arrives_as_it_was_sent(peer: StreamPeer, stream: StreamConnec
 def test_messages_of_every_size_arrive(peer: StreamPeer, stream: StreamConnection, size: int) -> None:
     sender = threading.Thread(target=peer.send, args=(frame(b"x" * size) + frame(b"next"),))
     sender.start()
-    assert stream.receive(2.0) == b"x" * size
-    assert stream.receive(2.0) == b"next"
+    assert stream.receive(PATIENCE_S) == b"x" * size
+    assert stream.receive(PATIENCE_S) == b"next"
     sender.join()
 
 
@@ -79,30 +79,30 @@ def test_a_time_out_in_the_middle_of_a_frame_loses_nothing(peer: StreamPeer, str
             break
     assert message == b"first" * 100
     peer.send(whole[index + 7 :])
-    assert stream.receive(2.0) == b"second"
+    assert stream.receive(PATIENCE_S) == b"second"
 
 
 def test_fragments_make_one_message_with_pings_answered_in_between(peer: StreamPeer, stream: StreamConnection) -> None:
     peer.send(frame(b"one ", final=False) + frame(b"1791382992723", PING) + frame(b"two ", CONTINUATION, final=False))
     peer.send(frame(b"", PONG) + frame(b"three", CONTINUATION) + frame(b"\x00\xff", BINARY))
-    assert stream.receive(2.0) == b"one two three"
+    assert stream.receive(PATIENCE_S) == b"one two three"
     assert peer.receive() == (PONG, b"1791382992723")
-    assert stream.receive(2.0) == b"\x00\xff"
+    assert stream.receive(PATIENCE_S) == b"\x00\xff"
 
 
 def test_a_batch_takes_what_is_there_and_no_more_than_asked(peer: StreamPeer, stream: StreamConnection) -> None:
     peer.send(b"".join(frame(str(number).encode()) for number in range(10)))
-    assert stream.receive_batch(2.0, 4) == [b"0", b"1", b"2", b"3"]
-    assert stream.receive_batch(2.0, 100) == [b"4", b"5", b"6", b"7", b"8", b"9"]
+    assert stream.receive_batch(PATIENCE_S, 4) == [b"0", b"1", b"2", b"3"]
+    assert stream.receive_batch(PATIENCE_S, 100) == [b"4", b"5", b"6", b"7", b"8", b"9"]
     assert stream.receive_batch(0.01, 100) == []
 
 
 def test_frames_that_came_while_they_gathered_are_one_batch(peer: StreamPeer, stream: StreamConnection) -> None:
     peer.send(frame(b"0"))
-    assert stream.receive_batch(2.0, 100, gather_s=0.05) == [b"0"]
+    assert stream.receive_batch(PATIENCE_S, 100, gather_s=0.05) == [b"0"]
     peer.send(frame(b"1"))
     peer.send(frame(b"2"))
-    assert stream.receive_batch(2.0, 100, gather_s=0.05) == [b"1", b"2"]
+    assert stream.receive_batch(PATIENCE_S, 100, gather_s=0.05) == [b"1", b"2"]
 
 
 def test_when_much_has_come_nobody_waits_for_more(peer: StreamPeer, stream: StreamConnection) -> None:
@@ -113,10 +113,10 @@ def test_when_much_has_come_nobody_waits_for_more(peer: StreamPeer, stream: Stre
 
 def test_what_came_before_the_end_is_handed_out_first(peer: StreamPeer, stream: StreamConnection) -> None:
     peer.send(frame(b"last") + frame(struct.pack("!H", 1008) + b"Too many requests", CLOSE) + frame(b"ignored"))
-    assert stream.receive_batch(2.0, 100) == [b"last"]
+    assert stream.receive_batch(PATIENCE_S, 100) == [b"last"]
     for _ in range(2):
         with pytest.raises(Disconnected, match="1008 Too many requests") as caught:
-            stream.receive_batch(2.0, 100)
+            stream.receive_batch(PATIENCE_S, 100)
         assert (caught.value.code, caught.value.reason) == (1008, "Too many requests")
     with pytest.raises(Disconnected):
         stream.send("too late")
@@ -136,13 +136,13 @@ def test_every_farewell_is_a_disconnection(
 ) -> None:
     peer.send(frame(payload, CLOSE))
     with pytest.raises(Disconnected) as caught:
-        stream.receive(2.0)
+        stream.receive(PATIENCE_S)
     assert (caught.value.code, caught.value.reason) == (code, reason)
 
 
 def test_text_that_is_not_utf8_is_passed_on_for_others_to_judge(peer: StreamPeer, stream: StreamConnection) -> None:
     peer.send(frame(b"\xff\xfe{") + frame(b"good"))
-    assert stream.receive_batch(2.0, 10) == [b"\xff\xfe{", b"good"]
+    assert stream.receive_batch(PATIENCE_S, 10) == [b"\xff\xfe{", b"good"]
 
 
 @pytest.mark.parametrize(
@@ -166,9 +166,9 @@ def test_bytes_that_no_server_sends_end_the_connection(
     peer: StreamPeer, stream: StreamConnection, violation: bytes
 ) -> None:
     peer.send(frame(b"before") + violation)
-    assert stream.receive(2.0) == b"before"
+    assert stream.receive(PATIENCE_S) == b"before"
     with pytest.raises(Disconnected, match="protocol violated") as caught:
-        stream.receive(2.0)
+        stream.receive(PATIENCE_S)
     assert caught.value.code is None
 
 
@@ -184,7 +184,7 @@ def test_a_message_that_grows_without_end_ends_the_connection(peer: StreamPeer, 
     sender = threading.Thread(target=send_all)
     sender.start()
     with pytest.raises(Disconnected, match="at most 4194304 bytes"):
-        stream.receive(5.0)
+        stream.receive(PATIENCE_S)
     sender.join()
 
 
@@ -192,7 +192,7 @@ def test_a_peer_that_hangs_up_is_a_disconnection(peer: StreamPeer, stream: Strea
     peer.send(frame(b"half a message", final=False))
     peer.end()
     with pytest.raises(Disconnected, match="without closing"):
-        stream.receive(2.0)
+        stream.receive(PATIENCE_S)
 
 
 def test_what_is_sent_arrives_masked_and_whole(peer: StreamPeer, stream: StreamConnection) -> None:
@@ -214,7 +214,7 @@ def test_closing_says_goodbye_and_can_be_repeated(peer: StreamPeer, stream: Stre
 
 
 def test_sending_to_a_peer_that_does_not_read_is_given_up(peer: StreamPeer) -> None:
-    stream = StreamConnection.open(peer.url, timeout_s=0.1)
+    stream = StreamConnection.open(peer.url, timeout_s=1.0)
     with pytest.raises(Disconnected, match="sending"):
         stream.send("x" * 20_000_000)
     stream.close()
@@ -239,7 +239,7 @@ def test_a_refused_handshake_is_the_error_it_stands_for(
 ) -> None:
     refusal = f"HTTP/1.1 {status_line}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
     with StreamPeer.running(refusal) as peer, pytest.raises(expected, match=r"opening ws://.*HTTP") as caught:
-        StreamConnection.open(peer.url, timeout_s=2.0)
+        StreamConnection.open(peer.url, timeout_s=PATIENCE_S)
     assert type(caught.value) is expected
 
 
@@ -260,9 +260,10 @@ def test_an_answer_that_is_no_handshake_is_unreachable(answer: bytes) -> None:
 
 
 def test_where_nobody_listens_it_is_unreachable() -> None:
-    for url in (f"ws://127.0.0.1:{closed_port()}/", "ws://no-such-host.invalid/"):
-        with pytest.raises(Unreachable, match="opening ws://"):
-            StreamConnection.open(url, timeout_s=2.0)
+    with closed_port() as port:
+        for url in (f"ws://127.0.0.1:{port}/", "ws://no-such-host.invalid/"):
+            with pytest.raises(Unreachable, match="opening ws://"):
+                StreamConnection.open(url, timeout_s=PATIENCE_S)
 
 
 def test_another_scheme_is_a_mistake_of_the_caller() -> None:
@@ -273,29 +274,29 @@ def test_another_scheme_is_a_mistake_of_the_caller() -> None:
 def test_over_tls_a_batch_takes_many_records_at_once() -> None:
     tls = loopback_tls()
     with StreamPeer.running(tls=tls.server) as peer:
-        stream = StreamConnection.open(peer.url, timeout_s=2.0, tls=tls.client)
+        stream = StreamConnection.open(peer.url, timeout_s=PATIENCE_S, tls=tls.client)
         expected = [str(number).encode() * 100 for number in range(50)]
         for message in expected:
             peer.send(frame(message))
         received: list[bytes] = []
         batches = 0
         while len(received) < 50:
-            received += stream.receive_batch(2.0, 1_000)
+            received += stream.receive_batch(PATIENCE_S, 1_000)
             batches += 1
         assert received == expected
         assert batches < 50
         peer.send(frame(b"x" * 300_000)[:200_000])
         assert stream.receive(0.05) is None
         peer.send(frame(b"x" * 300_000)[200_000:])
-        assert stream.receive(2.0) == b"x" * 300_000
+        assert stream.receive(PATIENCE_S) == b"x" * 300_000
         stream.send("over TLS")
         assert peer.receive() == (TEXT, b"over TLS")
         peer.end()
         with pytest.raises(Disconnected):
-            stream.receive(2.0)
+            stream.receive(PATIENCE_S)
         stream.close()
 
 
 def test_a_certificate_that_nobody_vouches_for_is_unreachable() -> None:
     with StreamPeer.running(tls=loopback_tls().server) as peer, pytest.raises(Unreachable, match="CERTIFICATE"):
-        StreamConnection.open(peer.url, timeout_s=2.0)
+        StreamConnection.open(peer.url, timeout_s=PATIENCE_S)

@@ -11,7 +11,7 @@ from base64 import b64encode
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-_TIMEOUT_S = 5.0
+_TIMEOUT_S = 30.0
 
 
 class LoopbackProxy:

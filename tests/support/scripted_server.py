@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
+PATIENCE_S = 30.0
+
 
 @dataclass(frozen=True)
 class Scripted:
@@ -96,7 +98,7 @@ class _Server(http.server.ThreadingHTTPServer):
 
 class _Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    timeout = 5
+    timeout = PATIENCE_S
     server: _Server
 
     def do_GET(self) -> None:
@@ -104,7 +106,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         scripted.asked.append(Asked(self.path, dict(self.headers.items())))
         answer = scripted.script.popleft() if len(scripted.script) > 1 else scripted.script[0]
         if answer.silent:
-            scripted.stopping.wait(5)
+            scripted.stopping.wait(PATIENCE_S)
             self.close_connection = True
             return
         body = gzip.compress(answer.body) if answer.compressed else answer.body
@@ -131,9 +133,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         """Nothing: the test tells what it saw."""
 
 
-def closed_port() -> int:
-    """A port of loopback where nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+@contextlib.contextmanager
+def closed_port() -> Iterator[int]:
+    """A port of loopback where nobody listens, and which nobody else is given meanwhile."""
+    with socket.socket() as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # so that a test may have a server listen there
+        held.bind(("127.0.0.1", 0))
+        port: int = held.getsockname()[1]
+        yield port

@@ -30,7 +30,7 @@ def start_service(
         return subprocess.Popen(arguments, cwd=ROOT, stderr=log, text=True)
 
 
-def stop_service(process: subprocess.Popen[str], timeout_s: float = 10.0) -> int:
+def stop_service(process: subprocess.Popen[str], timeout_s: float = 30.0) -> int:
     """End it in order; returns its exit status."""
     process.send_signal(signal.SIGTERM)
     return process.wait(timeout_s)

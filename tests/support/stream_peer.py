@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 TEXT, BINARY, CONTINUATION, CLOSE, PING, PONG = 0x1, 0x2, 0x0, 0x8, 0x9, 0xA
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-_TIMEOUT_S = 5.0
+_TIMEOUT_S = 30.0
 
 
 def frame(payload: bytes, opcode: int = TEXT, *, final: bool = True, first_bits: int = 0) -> bytes:
@@ -49,6 +49,8 @@ class StreamPeer:
         try:
             yield peer
         finally:
+            with contextlib.suppress(OSError):
+                peer._listening.shutdown(socket.SHUT_RDWR)  # wakes who still waits for a client
             peer._listening.close()
             peer._thread.join()
             if peer._connection is not None:
