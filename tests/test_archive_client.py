@@ -45,7 +45,7 @@ def exchange() -> Iterator[SimulatedExchange]:
 @pytest.fixture
 def client(exchange: SimulatedExchange) -> Iterator[ArchiveClient]:
     exchange.faults = FaultPlan()
-    client = ArchiveClient(exchange.archive_url, exchange.listing_url, timeout_s=5.0)
+    client = ArchiveClient(exchange.archive_url, exchange.listing_url, timeout_s=20.0)
     yield client
     client.close()
     exchange.faults = FaultPlan()

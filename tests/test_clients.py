@@ -15,6 +15,7 @@ import pytest
 from bars import MINUTE, MINUTE_MS, Contract, IntervalBar
 from storage import ClosedBars, ContractsSeen, Origin, PartialBars
 from tests.support.market import a_reader
+from tests.support.ports import PATIENCE_S
 from tests.support.recorded import Recorded
 from web import Sources, WebServer, make_app
 from wire.exchange_info import parse_exchange_info
@@ -185,7 +186,7 @@ def test_who_takes_us_for_a_proxy_is_refused_without_a_traceback(
     market: Market, target: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     port = int(market.base.rpartition(":")[2])
-    with caplog.at_level(logging.DEBUG), socket.create_connection((HOST, port), timeout=10) as client:
+    with caplog.at_level(logging.DEBUG), socket.create_connection((HOST, port), timeout=PATIENCE_S) as client:
         client.sendall(b"CONNECT %s HTTP/1.1\r\nHost: elsewhere:443\r\n\r\n" % target)
         assert client.recv(10_000).startswith(b"HTTP/1.1 40")
     assert [record for record in caplog.records if record.exc_info] == []

@@ -84,13 +84,11 @@ def test_what_many_threads_tell_many_actors_is_all_handled_in_each_senders_order
             addresses[number % actors].tell((sender, number // actors))
 
     threads = [threading.Thread(target=send, args=(sender,)) for sender in range(senders)]
-    started_s = time.monotonic()
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(DEADLINE_S)
     results = [address.ask("result", DEADLINE_S) for address in addresses]
-    assert time.monotonic() - started_s < 5
     assert results == [(senders * tells // actors, [])] * actors
     dispatcher.close(DEADLINE_S)
     assert not dispatcher.is_alive
@@ -137,14 +135,14 @@ def test_an_actor_that_always_has_letters_takes_no_more_than_its_turn() -> None:
 
 
 def test_closing_handles_what_is_scheduled_and_leaves_no_thread() -> None:
-    before = threading.active_count()
+    before = set(threading.enumerate())
     dispatcher = ThreadDispatcher("short", time.monotonic)
     ran: list[int] = []
     for number in range(100):
         dispatcher.schedule(Task(lambda number=number: ran.append(number)))
     dispatcher.close(DEADLINE_S)
     assert ran == list(range(100))
-    assert threading.active_count() == before
+    assert set(threading.enumerate()) <= before
 
 
 def test_a_dispatcher_may_be_closed_from_its_own_thread() -> None:
@@ -179,7 +177,7 @@ def test_a_turn_is_stuck_only_when_it_lasts_longer_than_the_patience() -> None:
 
 
 def test_what_waits_behind_a_stuck_turn_runs_on_the_successor_and_the_old_thread_ends_when_it_returns() -> None:
-    before = threading.active_count()
+    before = set(threading.enumerate())
     entered, leave, done = threading.Event(), threading.Event(), threading.Event()
     ran_on: list[threading.Thread] = []
 
@@ -202,7 +200,7 @@ def test_what_waits_behind_a_stuck_turn_runs_on_the_successor_and_the_old_thread
     ran_on[0].join(DEADLINE_S)
     assert ran_on[0] is not ran_on[1]
     dispatcher.close(DEADLINE_S)
-    assert threading.active_count() == before
+    assert set(threading.enumerate()) <= before
 
 
 def test_a_successor_whose_first_turns_end_at_once_stays() -> None:

@@ -81,7 +81,9 @@ def test_a_byte_now_and_then_does_not_keep_a_place(server: Server) -> None:
         until(is_cut, "the slow client was closed")
 
 
-def test_a_client_between_two_requests_is_left_in_peace(server: Server, quick: None) -> None:  # noqa: ARG001
+def test_a_client_between_two_requests_is_left_in_peace(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LOOK_S", "FIRST_BYTE_S", "HEADERS_S", "STUCK_S"):
+        monkeypatch.setattr(f"web.door.{name}", 0.1 if name == "LOOK_S" else 3.0)
     with connected(server.port) as idle, connected(server.port) as slow:
         idle.sendall(request())
         read_reply(idle)

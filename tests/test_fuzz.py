@@ -25,7 +25,7 @@ from exchange.messages import MessageReader, ProtocolViolation
 from storage import ClosedBars, ContractsSeen, Origin
 from tests.support.junk import JSON, TEXTS, altered, damaged
 from tests.support.market import MONDAY_MS, a_contract, a_reader, some_bars
-from tests.support.ports import HOST, ask, request
+from tests.support.ports import HOST, ask, connected, request
 from tests.test_guard import handshake
 from web import PushServer, Sources, WebServer, make_app
 from web.answers import header_text
@@ -243,7 +243,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebServer]:
 def said_to(server: WebServer, data: bytes) -> bytes:
     """All that comes back for `data` and the end of the client's part."""
     answer = b""
-    with socket.create_connection((HOST, server.port), timeout=0.02) as client, suppress(OSError):
+    with connected(server.port) as client, suppress(OSError):
+        client.settimeout(0.02)
         client.sendall(data)
         with suppress(OSError):
             client.shutdown(socket.SHUT_WR)

@@ -70,7 +70,7 @@ def number(event: dict[str, Any]) -> tuple[int, bool]:
 
 
 def following(written: Written, streams: str) -> Client:
-    """A client that hears; what it heard until then are trades of minute 4."""
+    """A client that hears and has heard all so far, which were trades of minute 4."""
     client = Client(written.server.port, f"/market/ws/{streams}")
     trades = 100
 
@@ -78,7 +78,10 @@ def following(written: Written, streams: str) -> Client:
         nonlocal trades
         trades += 1  # the series is looked at for the first time in a thread of its own: what comes before is no news
         written.commit(in_progress(minute(4, trades)))
-        return client.hear_within(SOON_S) is not None
+        heard = client.hear_within(SOON_S)
+        while heard is not None and heard["k"]["n"] < trades:
+            heard = client.hear()
+        return heard is not None
 
     wait_until(hears, PATIENCE_S, "the client hears")
     return client

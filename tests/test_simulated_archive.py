@@ -26,6 +26,7 @@ from exchange.simulated import (
     default_plan,
 )
 from exchange.simulated.archive import LISTING_PATH, Archive
+from tests.support.ports import PATIENCE_S
 from tests.support.recorded import Recorded
 from wire.rows import FIELDS, bars_from_rows
 
@@ -226,11 +227,13 @@ def test_planned_defects_monthly_holes_missing_files_and_wrong_checksums() -> No
 
 def test_the_archive_is_served_over_http() -> None:
     with SimulatedExchange(PLAN, clock=SimulatedClock(NOW_MS, monotonic=lambda: 0.0)) as exchange:
-        body = requests.get(f"{exchange.archive_url}{DAILY}AUSDT/1h/AUSDT-1h-2026-07-03.zip", timeout=10).content
+        body = requests.get(
+            f"{exchange.archive_url}{DAILY}AUSDT/1h/AUSDT-1h-2026-07-03.zip", timeout=PATIENCE_S
+        ).content
         assert len(read(text_of(body), INTERVALS["1h"])) == 24
-        found = requests.get(exchange.listing_url, {"prefix": "data/futures/um/", "delimiter": "/"}, timeout=10)
+        found = requests.get(exchange.listing_url, {"prefix": "data/futures/um/", "delimiter": "/"}, timeout=PATIENCE_S)
         assert "data/futures/um/monthly/" in found.text
-        assert requests.get(f"{exchange.archive_url}/data/nothing.zip", timeout=10).status_code == 404
+        assert requests.get(f"{exchange.archive_url}/data/nothing.zip", timeout=PATIENCE_S).status_code == 404
         assert exchange.counters.weight_max == 0
 
 
@@ -249,12 +252,12 @@ def test_a_recorded_month_is_served_as_rest_and_as_the_very_same_file(near: Reco
     plan = WorldPlan(1, march_ms + 10 * DAY_MS, contracts=())
     with SimulatedExchange(plan, recorded=[near]) as exchange:
         path = f"{exchange.archive_url}{MONTHLY}NEARUSDT/1m/NEARUSDT-1m-2025-02.zip"
-        text = text_of(requests.get(path, timeout=20).content)
+        text = text_of(requests.get(path, timeout=PATIENCE_S).content)
         assert text == near.texts[MINUTE, "2025-02"]
         asked = {"symbol": "NEARUSDT", "interval": "1m", "startTime": str(march_ms - 3 * MINUTE_MS)}
-        rows = requests.get(f"{exchange.rest_url}/fapi/v1/klines", asked, timeout=10).json()
+        rows = requests.get(f"{exchange.rest_url}/fapi/v1/klines", asked, timeout=PATIENCE_S).json()
         assert [",".join(map(str, row)) for row in rows] == text.splitlines()[-3:]
         asked = {"symbol": "NEARUSDT", "interval": "1d", "limit": "5", "endTime": str(march_ms)}
-        days = requests.get(f"{exchange.rest_url}/fapi/v1/klines", asked, timeout=10).json()
+        days = requests.get(f"{exchange.rest_url}/fapi/v1/klines", asked, timeout=PATIENCE_S).json()
         assert len(days) == 4
         assert exchange.world.bars("NEARUSDT", DAY, march_ms - DAY_MS, march_ms)[0].trades == days[-1][8]

@@ -16,6 +16,7 @@ from exchange.simulated import ContractPlan, Limits, SimulatedClock, SimulatedEx
 from exchange.simulated.faults import Dice
 from exchange.simulated.rest import Rest, weight
 from exchange.simulated.weight import WeightMeter
+from tests.support.ports import PATIENCE_S
 from wire.errors import ApiError
 from wire.exchange_info import parse_exchange_info
 from wire.rows import bars_from_rows
@@ -231,20 +232,22 @@ def test_beyond_the_limit_429_then_a_ban_that_requests_prolong_and_that_grows() 
 
 def test_over_http_weight_is_charged_by_the_exchanges_minute_and_shown(frozen: SimulatedExchange) -> None:
     url = f"{frozen.rest_url}/fapi/v1"
-    answer = requests.get(f"{url}/klines", {"symbol": "币安人生USDT", "interval": "1m", "limit": "499"}, timeout=10)
+    answer = requests.get(
+        f"{url}/klines", {"symbol": "币安人生USDT", "interval": "1m", "limit": "499"}, timeout=PATIENCE_S
+    )
     assert answer.headers["X-MBX-USED-WEIGHT-1M"] == "2"
     assert len(answer.json()) == 499
-    refusal = requests.get(f"{url}/klines?symbol=BTCUSDT&interval=1m&limit=1501", timeout=10)
+    refusal = requests.get(f"{url}/klines?symbol=BTCUSDT&interval=1m&limit=1501", timeout=PATIENCE_S)
     assert (refusal.status_code, refusal.json()["code"]) == (400, -1130)
     assert refusal.headers["X-MBX-USED-WEIGHT-1M"] == "12"
-    assert requests.get(f"{url}/ping", timeout=10).json() == {}
-    assert requests.get(f"{url}/time", timeout=10).json() == {"serverTime": NOW_MS}
-    plain = requests.get(f"{url}/exchangeInfo", headers={"Accept-Encoding": "identity"}, timeout=10)
-    packed = requests.get(f"{url}/exchangeInfo", timeout=10)
+    assert requests.get(f"{url}/ping", timeout=PATIENCE_S).json() == {}
+    assert requests.get(f"{url}/time", timeout=PATIENCE_S).json() == {"serverTime": NOW_MS}
+    plain = requests.get(f"{url}/exchangeInfo", headers={"Accept-Encoding": "identity"}, timeout=PATIENCE_S)
+    packed = requests.get(f"{url}/exchangeInfo", timeout=PATIENCE_S)
     assert "Content-Encoding" not in plain.headers
     assert packed.headers["Content-Encoding"] == "gzip"
     assert len(plain.json()["symbols"]) == len(packed.json()["symbols"])
-    assert requests.get(f"{url}/depth?symbol=BTCUSDT", timeout=10).status_code == 404
+    assert requests.get(f"{url}/depth?symbol=BTCUSDT", timeout=PATIENCE_S).status_code == 404
     assert frozen.counters.weight_max == 17
     assert frozen.counters.requests["/fapi/v1/klines", 400] == 1
 
@@ -262,7 +265,7 @@ def test_going_on_beyond_the_limit_over_http_brings_429_and_then_418() -> None:
     clock = SimulatedClock(NOW_MS, monotonic=lambda: 0.0)
     with SimulatedExchange(plan, clock=clock) as exchange, requests.Session() as session:
         url = f"{exchange.rest_url}/fapi/v1/klines?symbol=BTCUSDT&interval=1m&limit=1001"
-        found = [session.get(url, timeout=10) for _ in range(8)]
+        found = [session.get(url, timeout=PATIENCE_S) for _ in range(8)]
         assert [answer.status_code for answer in found] == [200] * 3 + [429] * 3 + [418] * 2
         assert "current limit of IP(127.0.0.1) is 30 requests per minute" in found[3].json()["msg"]
         assert f"banned until {NOW_MS + 120_000}" in found[-1].json()["msg"]

@@ -36,6 +36,7 @@ from actors.runtime.threads import RealThreads, SeededThreads, Threads
 from bars import Contract, ContractKey
 from tests.support.actors import Kill, Recorder, Stage
 from tests.support.market import a_contract
+from tests.support.service import wait_until
 
 DEADLINE_S = 20.0
 POLICY = RestartPolicy(restarts_max=3, window_s=60.0, delay_min_s=1.0, delay_max_s=4.0)
@@ -359,7 +360,7 @@ def test_a_supervisor_without_children_has_ended_at_once() -> None:
 def test_a_child_that_is_stuck_lives_again_on_another_thread_with_its_letters(
     own_thread: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    threads_before = threading.active_count()
+    before = set(threading.enumerate())
     now_s = [0.0]
     entered, leave = threading.Event(), threading.Event()
     told: list[Any] = []
@@ -390,19 +391,18 @@ def test_a_child_that_is_stuck_lives_again_on_another_thread_with_its_letters(
     assert "sticky has been busy with one message for 60 s" in caplog.text
     leave.set()
     _stop(house, threads)
-    assert threading.active_count() == threads_before
+    assert set(threading.enumerate()) <= before
 
 
 def _stop(house: House, threads: RealThreads) -> None:
     """The children end on threads of their own, and the supervisor hears of it when it is stepped."""
     house.tell(StopAll())
-    pause = threading.Event()
-    for _ in range(2_000):
+
+    def has_ended() -> bool:
         house.settle()
-        if house.has_ended.is_set():
-            break
-        pause.wait(0.005)
-    assert house.has_ended.is_set()
+        return house.has_ended.is_set()
+
+    wait_until(has_ended, DEADLINE_S, "all children have ended")
     threads.close(DEADLINE_S)
 
 
@@ -451,7 +451,7 @@ def test_stopping_does_not_wait_for_one_that_hangs() -> None:
 
 
 def test_no_thread_is_left_when_all_children_have_ended() -> None:
-    before = threading.active_count()
+    before = set(threading.enumerate())
     threads = RealThreads(lambda: 0.0)
     specs = [Lives(f"child {number}", own_thread=number % 2 == 0).spec for number in range(6)]
     house = House(*specs, threads=threads)
@@ -459,7 +459,7 @@ def test_no_thread_is_left_when_all_children_have_ended() -> None:
         assert address.ask("a", DEADLINE_S) == 1
     house.tell(StopChild("child 0"))
     _stop(house, threads)
-    assert threading.active_count() == before
+    assert set(threading.enumerate()) <= before
 
 
 def test_a_supervisor_says_where_everything_can_be_reached() -> None:

@@ -17,6 +17,7 @@ from actors.filling.reads import BARS_MAX
 from bars import HALF_HOUR, MINUTE, MINUTE_MS, ContractKey, Interval, Span
 from storage import BarStore, ClosedBars, ContractsSeen, Origin, Reader
 from tests.support.market import MONDAY_MS, a_contract, some_bars
+from tests.support.ports import PATIENCE_S
 from tests.support.wsgi import Answered, call
 from web import Sources, WebServer, make_app
 from web.pages import Held
@@ -249,12 +250,12 @@ class Blocked:
 
     def fetch(self, _key: ContractKey, _interval: Interval, _spans: Sequence[Span], _timeout_s: float) -> str | None:
         self.waiting.release()
-        assert self.released.wait(20)
+        assert self.released.wait(PATIENCE_S)
         return "released"
 
 
 def get(port: int, target: str) -> tuple[int, str | None, Any]:
-    with closing(http.client.HTTPConnection(HOST, port, timeout=20)) as connection:
+    with closing(http.client.HTTPConnection(HOST, port, timeout=PATIENCE_S)) as connection:
         connection.request("GET", target)
         answer = connection.getresponse()
         return answer.status, answer.headers.get(INCOMPLETE), json.loads(answer.read())
@@ -271,7 +272,7 @@ def test_clients_that_wait_do_not_keep_others_from_their_answers(exchange: Excha
         with ThreadPoolExecutor(WAITING_MAX) as clients:
             waiting = [clients.submit(ask) for _ in range(WAITING_MAX)]
             for _ in waiting:
-                assert blocked.waiting.acquire(timeout=10)
+                assert blocked.waiting.acquire(timeout=PATIENCE_S)
             assert get(server.port, "/healthz") == (200, None, {"status": "ok"})
             status, reason, rows = ask()
             assert (status, rows) == (200, [])
@@ -279,7 +280,7 @@ def test_clients_that_wait_do_not_keep_others_from_their_answers(exchange: Excha
             assert not any(client.done() for client in waiting)
             blocked.released.set()
             for client in waiting:
-                status, reason, rows = client.result(timeout=10)
+                status, reason, rows = client.result(timeout=PATIENCE_S)
                 assert (status, rows) == (200, [])
                 assert str(reason).endswith(": released")
     finally:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -136,10 +137,18 @@ class Desk:
     def stop_web(self) -> None:
         self._web.stop()
 
-    def start_web(self) -> None:
-        """On the same port as before."""
-        self._web = WebServer(make_app(self._sources), "127.0.0.1", self._port, PushServer(self._sources))
-        self._web.start()
+    @contextmanager
+    def web_stopped(self) -> Iterator[None]:
+        """Without the web side for as long as the block runs; it comes back on the same port, held meanwhile."""
+        with socket.socket() as held:
+            self._web.stop()
+            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            held.bind(("127.0.0.1", self._port))
+            try:
+                yield
+            finally:
+                self._web = WebServer(make_app(self._sources), "127.0.0.1", self._port, PushServer(self._sources))
+                self._web.start()
 
     # --- a person's doings
 

@@ -94,12 +94,9 @@ def test_after_a_restart_of_the_service_the_chart_goes_on_without_hole_or_double
     desk.expects_errors = True
     desk.open_chart("BTCUSDT", "1m")
     before_ms, _ = desk.legend()
-    desk.stop_web()
-    try:
+    with desk.web_stopped():
         desk.wait_for_state("reconnecting", "offline")
         desk.wait_for_minutes(3)
-    finally:
-        desk.start_web()
     desk.wait_for_state("live")
     desk.until(lambda: desk.legend()[0] >= before_ms + 3 * MINUTE_MS, "what was missed is there")
     assert true_opens_ms(desk, "BTCUSDT", 600)[0] < before_ms

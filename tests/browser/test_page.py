@@ -63,7 +63,8 @@ def test_prices_in_the_list_move_as_they_come(desk: Desk) -> None:
     cell = '.row[data-symbol="BTCUSDT"] .last'
     first = desk.text(cell)
     desk.until(lambda: desk.text(cell) != first, "the price moves")
-    assert desk.script("return document.querySelector('.row[data-symbol=BTCUSDT] .spark path').getAttribute('d')")
+    line = "return document.querySelector('.row[data-symbol=BTCUSDT] .spark path').getAttribute('d')"
+    desk.until(lambda: desk.script(line), "its last hours are drawn")
 
 
 def test_arrows_walk_through_the_list_beside_a_chart(desk: Desk) -> None:
@@ -156,8 +157,8 @@ def test_the_status_page_tells_of_feeds_gaps_backfill_and_what_was_verified(desk
     desk.visit("/status")
     names = ["service", "market", "backfill", "verified", "gapsByReason", "database", "feeds"]
     desk.until(lambda: all(desk.one(f'[data-card="{name}"]').is_displayed() for name in names), "all cards are there")
-    assert "Live" in desk.text('[data-card="service"]')
-    assert "feed 1" in desk.text('[data-card="feeds"]')
+    desk.until(lambda: "Live" in desk.text('[data-card="service"]'), "the service is said to be live")
+    desk.until(lambda: "feed 1" in desk.text('[data-card="feeds"]'), "its connection is shown")
     assert desk.one('#status-view a[href="/openapi.json"]').is_displayed()
 
 
