@@ -33,8 +33,8 @@ from exchange.simulated.world import World
 HOST = "127.0.0.1"
 BACKLOG = 1024
 WORKERS = 2
-START_TIMEOUT_S = 10.0
-STOP_TIMEOUT_S = 10.0
+START_TIMEOUT_S = 30.0
+STOP_TIMEOUT_S = 30.0
 
 
 @final
