@@ -24,6 +24,8 @@ def absences(asked: Span, bars: Sequence[Bar], interval: Interval, onboard_ms: i
         bars: what came, ascending.
     """
     if not bars:
+        if asked.stop_ms <= interval.floor(onboard_ms):
+            return [Span(0, asked.stop_ms)]  # nothing from before the launch can be late
         if asked.start_ms <= interval.floor(onboard_ms):
             return [Span(0, asked.stop_ms)] if asked.stop_ms <= now_ms - LATE_ROWS_MS else []
         return [asked] if asked.stop_ms <= now_ms - LATE_ROWS_MS else []

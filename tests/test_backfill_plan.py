@@ -278,3 +278,10 @@ def test_a_first_week_that_opens_before_the_launch_tells_that_there_was_none_bef
     asked = Span(MONDAY_MS - 21 * DAY_MS, MONDAY_MS + 7 * DAY_MS)
     launch_ms = MONDAY_MS + 3 * DAY_MS
     assert absences(asked, [a_bar(MONDAY_MS)], WEEK, launch_ms, MUCH_LATER_MS + 7 * DAY_MS) == [Span(0, MONDAY_MS)]
+
+
+def test_that_nothing_was_before_the_launch_is_known_at_once() -> None:
+    launch_ms = MONDAY_MS + 3 * HOUR_MS
+    before = Span(MONDAY_MS - 2 * DAY_MS, MONDAY_MS)
+    assert absences(before, [], FOUR_HOURS, launch_ms, launch_ms + HOUR_MS) == [Span(0, MONDAY_MS)]
+    assert absences(Span(MONDAY_MS - DAY_MS, MONDAY_MS + DAY_MS), [], FOUR_HOURS, launch_ms, launch_ms) == []
