@@ -49,7 +49,15 @@ def test_first_screens_of_all_contracts_come_in_two_rounds_and_before_any_depth(
     assert {plan.interval for plan in ordered[4:10]} == {HALF_HOUR, DAY, WEEK}
     assert {plan.priority for plan in ordered[:10]} == {Priority.SCREEN}
     assert {plan.priority for plan in ordered[10:]} == {Priority.DEPTH}
-    assert FIVE_MINUTES not in {plan.interval for plan in plans}
+    assert {plan.priority for plan in plans if plan.interval is FIVE_MINUTES} == {Priority.DEPTH}
+
+
+def test_where_no_depth_is_wanted_holes_since_the_first_stored_bar_are_filled_all_the_same(stored: Stored) -> None:
+    assert _pages(stored, FIVE_MINUTES, Priority.DEPTH, "none") == []
+    held = some_bars(FIVE_MINUTES, MONDAY_MS - DAY_MS, 10)
+    stored.put([*held[:3], *held[7:]], FIVE_MINUTES)
+    pages = _pages(stored, FIVE_MINUTES, Priority.DEPTH, "none", held[-1].open_ms + HOUR_MS)
+    assert pages[-1] == Span(held[3].open_ms, held[7].open_ms)
 
 
 def test_a_hole_that_was_asked_for_in_vain_rests_ever_longer_and_is_given_up_in_the_end(stored: Stored) -> None:

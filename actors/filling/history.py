@@ -25,8 +25,7 @@ def plans_for(contract: Contract, depths: Mapping[Interval, Depth], arrival: int
             if depths[interval] != NONE:
                 yield Plan(contract, interval, Priority.SCREEN, rank=number * 1_000_000 + arrival)
     for interval in (*FIRST_SCREENS, *OTHER_SCREENS):
-        if depths[interval] != NONE:
-            yield Plan(contract, interval, Priority.DEPTH)
+        yield Plan(contract, interval, Priority.DEPTH)  # where no depth is wanted: what is missing since the first bar
 
 
 def plan_pages(plan: Plan, depth: Depth, reader: Reader, settled_ms: int) -> list[Span]:
