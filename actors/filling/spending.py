@@ -20,6 +20,9 @@ COMPLAIN_EVERY_S = 60.0
 WITHOUT_A_CLOCK_S = 120.0
 """A ban is waited out on the exchange's clock; so long when that is not known yet. Bans start at two minutes."""
 ASK_TIME_EVERY_S = 1.0
+LEAP_MS = 5 * MINUTE_MS
+"""When the estimate stays so far behind what /time has named, it is asked again: after this machine has slept the clock
+does not believe the first answer, and without frames there would be no second."""
 READS_SHARE = 16
 """One part in so many of a minute's weight is kept for what clients ask for, while the next minute is too far
 away for them to wait."""
@@ -141,7 +144,8 @@ class Spending:
             return True
         if self.now_ms is None:
             return False  # the next tick brings it
-        if self._is_unproved_due(self.now_ms) and self.now_s - self._asked_time_s >= ASK_TIME_EVERY_S:
+        is_needed = self._is_unproved_due(self.now_ms) or self.observed_ms - self.now_ms >= LEAP_MS
+        if is_needed and self.now_s - self._asked_time_s >= ASK_TIME_EVERY_S:
             return True
         return self.budget.needs_proof(self.now_ms, self.observed_ms)
 
