@@ -24,11 +24,13 @@ class Origin(enum.IntEnum):
 class ContractsSeen(NamedTuple):
     """What the exchange lists. New contracts are added, known ones (by key) brought up to date, none removed.
 
-    `frame` is the exchangeInfo without its symbols, as JSON; None leaves the stored one.
+    `frame` is the exchangeInfo without its symbols, as JSON; None leaves the stored one. With `only_new` known
+    contracts stay as they are: what is told here of them may be older.
     """
 
     contracts: Sequence[Contract]
     frame: str | None = None
+    only_new: bool = False
 
 
 class ClosedBars(NamedTuple):

@@ -80,7 +80,7 @@ class Transaction:
             known = self.contracts.get(contract.key)
             if known is None:
                 self.contracts[contract.key] = contracts.add(self._database, contract)
-            elif known.contract != contract:
+            elif known.contract != contract and not seen.only_new:
                 self.contracts[contract.key] = contracts.describe(self._database, known, contract)
         if seen.frame is not None:
             document = DocumentRow.insert(name=EXCHANGE_INFO, text=seen.frame)

@@ -72,7 +72,7 @@ def closed(first: int, count: int = 1, by_rest: bool = False) -> list[MinuteClos
 
 def test_it_makes_itself_and_its_contract_known_first() -> None:
     world = World()
-    assert world.stored() == [ContractsSeen([CONTRACT])]
+    assert world.stored() == [ContractsSeen([CONTRACT], only_new=True)]
     assert world.hub.told == [PairMemberStarted(KEY, world.cell.address)]
 
 

@@ -164,7 +164,7 @@ class Backfill(Actor):
         observed_ms = self._spending.observed_ms or 0
         noted = GapNoted(contract.key, MINUTE, span, Reason.UNFILLABLE, observed_ms)
         asked = GapsAsked(contract.key, MINUTE, [span], observed_ms)
-        self._writer.tell(Store([ContractsSeen([contract]), noted, asked]))
+        self._writer.tell(Store([ContractsSeen([contract], only_new=True), noted, asked]))
 
     def _want_span(self, wanted: SpanWanted) -> None:
         record = self._reader.get(wanted.key)
@@ -246,7 +246,7 @@ class Backfill(Actor):
             return
         absent = absences(job.span, closed, job.interval, job.contract.onboard_ms, observed_ms)
         final = [bar for bar in closed if job.interval is not MINUTE or _is_final(bar, observed_ms)]
-        changes: list[Change] = [] if job.priority is Priority.READ else [ContractsSeen([job.contract])]
+        changes: list[Change] = [] if job.priority is Priority.READ else [ContractsSeen([job.contract], only_new=True)]
         changes.append(ClosedBars(key, job.interval, final, Origin.REST, verified=True, absent=absent))
         if len(final) < len(closed):  # the reconciler looks at these again
             changes.append(ClosedBars(key, job.interval, closed[len(final) :], Origin.REST))
@@ -301,7 +301,7 @@ class Backfill(Actor):
             self._seeds.refused(job, self._now_s)
             if job.priority is not Priority.READ:  # a client's asking often says nothing of the hole
                 asked = GapsAsked(job.contract.key, job.interval, [job.span], self._spending.observed_ms or 0)
-                self._writer.tell(Store([ContractsSeen([job.contract]), asked]))
+                self._writer.tell(Store([ContractsSeen([job.contract], only_new=True), asked]))
             if job.plan is not None:
                 self._finish(job.plan)
         else:

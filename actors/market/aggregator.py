@@ -52,7 +52,7 @@ class Aggregator(Actor):
         """Tickets of revised minutes that are on their way to the disk."""
 
     def begin(self) -> None:
-        self._store([ContractsSeen([self._contract])])
+        self._store([ContractsSeen([self._contract], only_new=True)])
         self._hub.tell(PairMemberStarted(self._contract.key, self.me))
 
     def receive(self, message: Any) -> None:

@@ -207,8 +207,8 @@ def _minute_ms(partials: PartialBars) -> int | None:
 def _without(change: Change, key: ContractKey) -> Change | None:
     """What is left of a change without a contract."""
     match change:
-        case ContractsSeen(contracts, frame):
-            return ContractsSeen([contract for contract in contracts if contract.key != key], frame)
+        case ContractsSeen(contracts):
+            return change._replace(contracts=[contract for contract in contracts if contract.key != key])
         case ClosedBars() | PartialBars() if change.key == key:
             return None
     return change
