@@ -235,6 +235,18 @@ def delete(connection: sqlite3.Connection, contract_id: int, interval: Interval,
     return connection.execute(query, (contract_id, minutes(interval), last_minute)).rowcount
 
 
+def has_traded_from(connection: sqlite3.Connection, contract_id: int, first_minute: int) -> bool:
+    """Whether any minute bar that opens at a minute or later has trades."""
+    query = "SELECT 1 FROM bar WHERE contract_id = ? AND interval = 1 AND open_minute >= ? AND trades > 0 LIMIT 1"
+    return connection.execute(query, (contract_id, first_minute)).fetchone() is not None
+
+
+def delete_from(connection: sqlite3.Connection, contract_id: int, interval: Interval, first_minute: int) -> int:
+    """Remove the bars that open at a minute or later; returns how many."""
+    query = "DELETE FROM bar WHERE contract_id = ? AND interval = ? AND open_minute >= ?"
+    return connection.execute(query, (contract_id, minutes(interval), first_minute)).rowcount
+
+
 def largest_units(connection: sqlite3.Connection, contract_id: int) -> Scale:
     """The largest price, volume and quote volume stored of a contract, in units; 0 where there is none."""
     found = [

@@ -57,6 +57,14 @@ def set_larger(connection: sqlite3.Connection, rows: Sequence[tuple[int | None, 
     connection.executemany(f"REPLACE INTO partial ({_COLUMNS}, until_minute) VALUES ({_PLACES}, ?)", rows)
 
 
+def delete_from(connection: sqlite3.Connection, contract_id: int, first_minute: int) -> None:
+    """Remove what opens at a minute or later."""
+    for table in ("partial", "partial_minute"):
+        connection.execute(
+            f"DELETE FROM {table} WHERE contract_id = ? AND open_minute >= ?", (contract_id, first_minute)
+        )
+
+
 def select(connection: sqlite3.Connection, contract_id: int, interval: Interval) -> Row | None:
     """The bar in progress, if it is newer than the newest closed one: values as for `bar_of`."""
     row: Row | None = connection.execute(

@@ -10,7 +10,7 @@ from peewee import SqliteDatabase
 from bars import MINUTE, MINUTE_MS, Bar, ContractKey, Interval, IntervalBar, Scale, UnitsOverflow
 from bars.decimals import rescale
 from bars.ledger import Reason
-from storage import absent, bar_sql, contracts, gap_rows, in_progress, pauses, series, unverified
+from storage import absent, bar_sql, contracts, delivery, gap_rows, in_progress, pauses, series, unverified
 from storage.changes import (
     ArchivedBars,
     BarsDisputed,
@@ -83,6 +83,8 @@ class Transaction:
             elif known.contract != contract and not seen.only_new:
                 self.contracts[contract.key] = contracts.describe(self._database, known, contract)
         if seen.frame is not None:
+                if contract.delivery_ms < known.contract.delivery_ms:
+                    delivery.cut(self._connection, known.id, contract.delivery_ms)
             document = DocumentRow.insert(name=EXCHANGE_INFO, text=seen.frame)
             document.on_conflict_replace().execute(self._database)
 
@@ -112,7 +114,7 @@ class Transaction:
 
     def _store(self, change: ClosedBars) -> None:
         record = self._record(change.key)
-        bars = _scaled(record, change.bars)
+        bars = _scaled(record, delivery.before(change.bars, record.contract.delivery_ms))
         mark = change.origin | (bar_sql.VERIFIED if change.verified else 0)
         inserted, changed = self._upsert(record, change.interval, bars, mark)
         self._inserted += inserted

@@ -55,6 +55,13 @@ def removed(connection: sqlite3.Connection, contract_id: int, before_ms: int, co
         _look_from(connection, contract_id, before_ms)
 
 
+def recount(connection: sqlite3.Connection, contract_id: int, first_ms: int) -> None:
+    """Take in that minutes are gone of which nobody knows how many had not been compared."""
+    left = len(bar_sql.unverified(connection, contract_id, first_ms // MINUTE_MS, _END_MINUTE))
+    connection.execute("UPDATE series SET unverified = ? WHERE contract_id = ? AND interval = 1", (left, contract_id))
+    _look_from(connection, contract_id, first_ms)
+
+
 def every(connection: sqlite3.Connection) -> list[UnverifiedMinutes]:
     """The series that hold minutes which were not compared, by contract."""
     found = connection.execute(
