@@ -124,7 +124,10 @@ class ContractsWanted:
 
 @dataclass(frozen=True, slots=True)
 class ContractsFetched:
+    """What the exchange lists; `stored` are those known from before."""
+
     info: ExchangeInfo
+    stored: Sequence[Contract] = ()
 
 
 @dataclass(frozen=True, slots=True)

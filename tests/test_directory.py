@@ -267,3 +267,27 @@ def test_a_directory_that_begins_anew_asks_again_and_starts_under_the_same_names
     assert first == second  # the supervisor starts nothing that lives: the streams are the same
     world.tick()
     assert world.asked(StartPair) == []
+
+
+def test_a_contract_that_ended_while_nothing_ran_is_brought_to_its_end() -> None:
+    world = World()
+    ended = replace(ETH, delivery_ms=MONDAY_MS, status="SETTLING")
+    foreign = replace(a_contract("OLDUSDT"), delivery_ms=MONDAY_MS, status="SETTLING")
+    world.tell(ContractsFetched(ExchangeInfo([BTC, ended, foreign], 2_400, [], "{}"), stored=[BTC, ETH]))
+    world.tick()
+    assert [message.contract for message in world.backfill.of(KeepHistory)] == [BTC, ended]
+    assert world.carried == ["btcusdt@kline_1m"]
+    assert world.asked(StopPair) == [StopPair(ETH.key)]  # a directory of before may have started it
+    world.tick()
+    assert world.asked(StopPair) == []
+
+
+def test_a_stored_contract_whose_symbol_went_to_another_ends_there_and_is_not_asked_for() -> None:
+    world = World()
+    newer = replace(BTC, onboard_ms=MONDAY_MS + DAY_MS // 2)
+    world.tell(ContractsFetched(ExchangeInfo([newer], 2_400, [], "{}"), stored=[BTC]))
+    world.tick()
+    (seen,) = [change for message in world.writer.of(Store) for change in message.changes]
+    assert seen == ContractsSeen([newer, replace(BTC, delivery_ms=newer.onboard_ms)], "{}")
+    assert world.backfill.of(KeepHistory) == [KeepHistory(newer)]
+    assert world.asked(StopPair) == [StopPair(BTC.key)]

@@ -227,7 +227,7 @@ class Backfill(Actor):
         match job:
             case InfoJob(reply_to):
                 self._spending.budget.set_limit(value.weight_per_minute)
-                reply_to.tell(ContractsFetched(value))
+                reply_to.tell(ContractsFetched(value, self._stored_contracts()))
             case TimeJob():
                 self._spending.observe(value)
             case PageJob():
@@ -311,8 +311,10 @@ class Backfill(Actor):
                 self._queue.push(replace(job, attempts=attempts, priority=priority))
 
     def _info_failed(self, job: InfoJob, error: ExchangeError) -> None:
-        stored = [record.contract for record in self._reader.contracts()]
-        job.reply_to.tell(ContractsFailed(str(error), stored))
+        job.reply_to.tell(ContractsFailed(str(error), self._stored_contracts()))
+
+    def _stored_contracts(self) -> list[Contract]:
+        return [record.contract for record in self._reader.contracts()]
 
     # --- what clients wait for
 

@@ -60,6 +60,8 @@ class Directory(Actor):
         self._feeds = feeds
         self._writer = writer
         self._contracts: dict[ContractKey, Contract] = {}
+        self._stored: dict[ContractKey, Contract] = {}
+        self._stopped: set[ContractKey] = set()
         self._running: dict[ContractKey, Address | None] = {}
         self._states: dict[ContractKey, str] = {}
         self._finished: set[ContractKey] = set()
@@ -78,8 +80,9 @@ class Directory(Actor):
             case Tick(now_ms, _, monotonic_s):
                 self._on_tick(now_ms, monotonic_s)
                 return
-            case ContractsFetched(info):
+            case ContractsFetched(info, stored):
                 self._is_asking = False
+                self._stored = {contract.key: contract for contract in stored}
                 self._refresh(info)
             case ContractsFailed(_, stored):
                 self._is_asking = False
@@ -108,8 +111,12 @@ class Directory(Actor):
             if self._refreshed_ms is None:
                 self._refreshed_ms = now_ms
             for key, contract in self._contracts.items():
-                if key not in self._running and key not in self._finished and contract.is_live(now_ms):
+                if key in self._running or key in self._finished:
+                    continue
+                if contract.is_live(now_ms):
                     self._start(contract)
+                elif now_ms >= contract.delivery_ms:
+                    self._stop(key)
             if now_ms - self._refreshed_ms >= REFRESH_MS and not self._is_asking:
                 self._refreshed_ms = now_ms
                 self._ask()
@@ -126,7 +133,8 @@ class Directory(Actor):
         chosen = self._update(info.contracts)
         self._tell_missing({contract.symbol for contract in chosen})
         self._writer.tell(Store([ContractsSeen(chosen, info.frame)]))
-        for contract in sorted(chosen, key=lambda contract: contract.onboard_ms):
+        newest = {contract.symbol: contract for contract in sorted(chosen, key=lambda one: one.onboard_ms)}
+        for contract in newest.values():  # by a symbol the exchange can be asked for its newest contract only
             self._backfill.tell(KeepHistory(contract))
 
     def _update(self, contracts: Iterable[Contract]) -> list[Contract]:
@@ -151,15 +159,19 @@ class Directory(Actor):
         newest = {contract.symbol: contract for contract in listed}
         return [
             replace(known, delivery_ms=newest[known.symbol].onboard_ms)
-            for known in self._contracts.values()
+            for known in {**self._stored, **self._contracts}.values()
             if known.symbol in newest and known.onboard_ms < newest[known.symbol].onboard_ms < known.delivery_ms
         ]
 
     def _is_chosen(self, contract: Contract) -> bool:
-        """Of every perpetual those that trade or that we already know; of named symbols any that exist."""
+        """Of every perpetual those that trade or that we already know; of named symbols any that exist.
+
+        One that ended while nothing ran here is known from the database, and its last bars may be missing.
+        """
         if self._symbols is not None:
             return contract.symbol in self._symbols
-        return contract.is_perpetual and (contract.status == "TRADING" or contract.key in self._contracts)
+        is_known = contract.key in self._contracts or contract.key in self._stored
+        return contract.is_perpetual and (contract.status == "TRADING" or is_known)
 
     def _tell_missing(self, found: set[str]) -> None:
         missing = tuple(symbol for symbol in self._symbols or () if symbol not in found)
@@ -171,6 +183,12 @@ class Directory(Actor):
         self._running[contract.key] = None
         self._has_changed = True
         self._supervisor.tell(StartPair(contract, self.me))
+
+    def _stop(self, key: ContractKey) -> None:
+        """A pair of which this life knows nothing may run on from before it, and its symbol be another contract's."""
+        if key not in self._stopped:
+            self._stopped.add(key)
+            self._supervisor.tell(StopPair(key))
 
     def _started(self, contract: Contract, stream: Address) -> None:
         self._running[contract.key] = stream
@@ -186,7 +204,8 @@ class Directory(Actor):
         self._states.pop(key, None)
         if not any(other.symbol == key.symbol for other in self._running):  # the exchange gives symbols again
             self._feeds.tell(Drop(frozenset({kline_stream(key.symbol, MINUTE)})))
-        self._supervisor.tell(StopPair(key))
+        if key not in self._stopped:
+            self._supervisor.tell(StopPair(key))
 
     def _report(self) -> None:
         states = Counter(self._states.get(key, "starting") for key in self._running)
