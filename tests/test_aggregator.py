@@ -23,7 +23,7 @@ from actors.messages import (
 from bars import FIVE_MINUTES, LARGER, MINUTE, MINUTE_MS, STORED, Bar, aggregate
 from bars.decimals import UNITS_MAX
 from storage import Change, ClosedBars, ContractsSeen, Origin, PartialBars
-from tests.support.actors import Stage
+from tests.support.actors import Kill, Stage
 from tests.support.market import MONDAY_MS, a_bar, a_contract
 
 CONTRACT = a_contract()
@@ -253,3 +253,19 @@ def test_a_sum_that_does_not_fit_leaves_out_the_larger_bar_and_nothing_else() ->
 
 def replace_volume(bar: Bar, units: int) -> Bar:
     return bar._replace(volume=units, quote_volume=units, taker_buy_volume=0, taker_buy_quote_volume=0)
+
+
+def test_minutes_that_a_former_life_left_wait_for_the_one_that_was_lost() -> None:
+    world = World()
+    world.tell(MinutesFrom(MONDAY_MS), *closed(0))
+    for message in (Kill(), *closed(2)):  # the second minute was lost with the crash
+        world.cell.address.tell(message)
+    world.stage.settle()
+    world.cell.restart()
+    world.stage.settle()
+    world.stored()
+    world.published()
+    world.tell(*closed(3))
+    assert world.published() == []
+    world.tell(MinutesFrom(MONDAY_MS + MINUTE_MS), *closed(1, 3))
+    assert [sent.bars[0].bar.open_ms for sent in world.published()] == [MONDAY_MS + n * MINUTE_MS for n in (1, 2, 3)]

@@ -46,6 +46,9 @@ class Aggregator(Actor):
         self._cascade = Cascade()
         self._has_changed = False
         self._begun_stored = -1
+        self._knows_start = False
+        """Until then minutes are those that a former life did not come to: the stream, which falls with it, sends them
+        again, after one that was lost. Published before that one they would keep it back."""
         self._watched: frozenset[Interval] = frozenset()
         self._asked_seed_s: float | None = None
         self._unstored: set[object] = set()
@@ -69,13 +72,15 @@ class Aggregator(Actor):
                 if self._watched:
                     self._publish_progress(said)
             case MinuteClosed(bar, by_rest, said):
-                self._close(bar, by_rest, said)
+                if self._knows_start:
+                    self._close(bar, by_rest, said)
             case Tick(_, _, monotonic_s):
                 self._on_tick(monotonic_s)
             case MinutesFrom(open_ms):
                 self._cascade.begin_at(open_ms)
             case MinuteRevised(bar, by_rest):
                 self._revise(bar, by_rest)
+                self._knows_start = True
             case Stored(ticket):
                 self._unstored.discard(ticket)
             case Seeded(bars, stop_ms):
