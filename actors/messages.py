@@ -461,7 +461,11 @@ class Watched:
 
 @dataclass(frozen=True, slots=True)
 class BarsPublished:
-    """Bars of one contract as they are now; `closed` ones are final. `said`: the frame that was the cause, if any."""
+    """Bars of one contract as they are now; `closed` ones are final. `said`: the frame that was the cause, if any.
+
+    `is_history`: what completed them did not come live. They are news only where all live minutes before their end
+    have been told of; else the minute that ends them will come, and they with it.
+    """
 
     key: ContractKey
     bars: Sequence[IntervalBar]
@@ -473,6 +477,7 @@ class BarsPublished:
 class Subscribe:
     """Call `deliver` with each bar that matches; None matches all."""
 
+    is_history: bool = False
     token: object
     deliver: Deliver
     symbol: str | None

@@ -36,7 +36,8 @@ class ContractsSeen(NamedTuple):
 class ClosedBars(NamedTuple):
     """Closed bars of one series, in any order and any scales.
 
-    With `completes`, the larger stored bars that they complete are made too. `absent` are spans in which
+    With `completes`, the larger stored bars that they complete are made too. With `is_news` the larger ones that end
+    with them are reported, whether made now or stored before. `absent` are spans in which
     the exchange has no bar of this interval that *opens*; one that starts at 0 tells when the contract was listed.
     """
 
@@ -47,6 +48,7 @@ class ClosedBars(NamedTuple):
     verified: bool = False
     completes: bool = True
     absent: Sequence[Span] = ()
+    is_news: bool = False
 
 
 class LoadedFile(NamedTuple):
@@ -165,8 +167,10 @@ class CompletedBar(NamedTuple):
 
 
 class CommitReport(NamedTuple):
-    """How many of the given closed bars were new and how many took another's place; which larger bars came of them."""
+    """How many of the given closed bars were new and how many took another's place; which larger bars were made of
+    them, and which end with those that are news."""
 
     inserted: int
     changed: int
     completed: list[CompletedBar]
+    ended: Sequence[CompletedBar] = ()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 from peewee import SqliteDatabase
 
-from bars import MINUTE, MINUTE_MS, Bar, ContractKey, Interval, IntervalBar, Scale, UnitsOverflow
+from bars import LARGER, MINUTE, MINUTE_MS, Bar, ContractKey, Interval, IntervalBar, Scale, UnitsOverflow
 from bars.decimals import rescale
 from bars.ledger import Reason
 from storage import absent, bar_sql, contracts, delivery, gap_rows, in_progress, pauses, series, unverified
@@ -73,7 +73,8 @@ class Transaction:
         for change in changes:
             if isinstance(change, ServiceState):
                 ServiceRow.insert(id=1, **change._asdict()).on_conflict_replace().execute(self._database)
-        return CommitReport(self._inserted, self._changed, completed)
+        ended = tuple(bar for change in changes if isinstance(change, ClosedBars) for bar in self._ended(change))
+        return CommitReport(self._inserted, self._changed, completed, ended)
 
     def _see(self, seen: ContractsSeen) -> None:
         for contract in seen.contracts:
@@ -82,9 +83,9 @@ class Transaction:
                 self.contracts[contract.key] = contracts.add(self._database, contract)
             elif known.contract != contract and not seen.only_new:
                 self.contracts[contract.key] = contracts.describe(self._database, known, contract)
-        if seen.frame is not None:
                 if contract.delivery_ms < known.contract.delivery_ms:
                     delivery.cut(self._connection, known.id, contract.delivery_ms)
+        if seen.frame is not None:
             document = DocumentRow.insert(name=EXCHANGE_INFO, text=seen.frame)
             document.on_conflict_replace().execute(self._database)
 
@@ -225,6 +226,20 @@ class Transaction:
         except UnitsOverflow as error:
             raise ContractOverflow(key, error) from error
         return [CompletedBar(key, IntervalBar(interval, bar)) for interval, bar in made]
+
+    def _ended(self, change: ClosedBars) -> Iterator[CompletedBar]:
+        """The larger bars that end with bars that are news, as far as they are stored."""
+        if not change.is_news:
+            return
+        record = self._record(change.key)
+        for bar in change.bars:
+            end_ms = change.interval.next_open(bar.open_ms)
+            for interval in LARGER:
+                if interval.floor(end_ms) == end_ms:
+                    open_minute = interval.back(end_ms, 1) // MINUTE_MS
+                    row = bar_sql.select_one(self._connection, record.id, interval, open_minute)
+                    if row is not None:
+                        yield CompletedBar(change.key, IntervalBar(interval, bar_sql.bar_of(row, record.scale)))
 
     def _store_made(self, record: ContractRecord, interval: Interval, bars: Sequence[Bar]) -> None:
         self._upsert(record, interval, bars, Origin.AGGREGATED)

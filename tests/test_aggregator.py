@@ -242,7 +242,9 @@ def test_a_sum_that_does_not_fit_leaves_out_the_larger_bar_and_nothing_else() ->
     stored = [change for change in world.stored() if isinstance(change, ClosedBars)]
     assert [change.bars[0] for change in stored] == huge
     assert world.cell.life == 1
-    world.tell(*closed(4, 6))
+    world.tell(*closed(4, 1))
+    left_to_the_disk = world.writer.of(Store)[-1].ticket
+    world.tell(Stored(left_to_the_disk), *closed(5, 5))
     five_minutes = [
         change.bars[0].open_ms
         for change in world.stored()
@@ -269,3 +271,22 @@ def test_minutes_that_a_former_life_left_wait_for_the_one_that_was_lost() -> Non
     assert world.published() == []
     world.tell(MinutesFrom(MONDAY_MS + MINUTE_MS), *closed(1, 3))
     assert [sent.bars[0].bar.open_ms for sent in world.published()] == [MONDAY_MS + n * MINUTE_MS for n in (1, 2, 3)]
+
+
+def test_after_a_bar_that_only_the_disk_can_complete_the_next_ones_go_out_by_the_disk_too() -> None:
+    world = World()
+    world.tell(MinutesFrom(MONDAY_MS + 2 * MINUTE_MS), *closed(2, 3))
+    left = world.writer.taken()[-1]
+    assert left.changes[0].is_news
+    assert left.acknowledge is world.cell.address
+    world.published()
+    world.tell(*closed(5, 5))
+    assert [len(sent.bars) for sent in world.published()] == [1] * 5
+    followed = world.writer.taken()[-1]
+    assert (len(followed.changes), followed.changes[0].is_news) == (1, True)
+    world.tell(Stored(left.ticket))
+    world.tell(*closed(10, 5))
+    assert len(world.published()[-1].bars) == 1  # the one before is still on its way
+    world.tell(Stored(followed.ticket), Stored(world.writer.taken()[-1].ticket))
+    world.tell(*closed(15, 5))
+    assert [interval for interval, _ in world.published()[-1].bars] == [MINUTE, FIVE_MINUTES]

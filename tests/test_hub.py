@@ -212,3 +212,13 @@ def test_feeds_are_told_when_the_first_comes_to_listen_and_when_the_last_has_lef
     world.subscribe("again")
     world.tell(FeedStarted(late.address))
     assert late.taken() == [Listening(True)]
+
+
+def test_what_history_completes_does_not_overtake_minutes_that_are_still_to_come() -> None:
+    world = World()
+    listener = world.subscribe("me", interval=FIVE_MINUTES)
+    for last_told in (8, 9):
+        world.publish(last_told, closed=True)
+        bar = IntervalBar(FIVE_MINUTES, a_bar(MONDAY_MS + 5 * MINUTE_MS))
+        world.tell(BarsPublished(BTC, [bar], closed=True, is_history=True))
+        assert len(listener.heard) == (last_told == 9)

@@ -41,12 +41,12 @@ def load(stored: Stored, bars: Sequence[Bar], scale: Scale = SCALE, file: Loaded
 @pytest.mark.parametrize("count", [0, 1, 24, 25, 26, 60, 1_000])
 def test_all_bars_of_a_file_are_stored(stored: Stored, count: int) -> None:
     bars = some_bars(MINUTE, MONDAY_MS, count)
-    assert load(stored, bars) == (count, 0, [])
+    assert load(stored, bars) == CommitReport(count, 0, [])
     assert stored.held() == bars
     assert {one.origin for one in stored.stored()} <= {Origin.ARCHIVE}
     assert not any(one.verified for one in stored.stored())
     assert [one.bars for one in stored.reader.series()] == ([count] if count else [])
-    assert load(stored, bars) == (0, 0, [])
+    assert load(stored, bars) == CommitReport(0, 0, [])
 
 
 def test_the_file_is_remembered_with_its_checksum(stored: Stored) -> None:
@@ -77,7 +77,7 @@ def test_the_exchanges_own_bars_take_the_place_of_those_aggregated_here(stored: 
     assert [one.origin for one in stored.stored(FIVE_MINUTES)] == [Origin.AGGREGATED] * 2
     own = some_bars(FIVE_MINUTES, MONDAY_MS, 3)
     table = BarTable.of(own, FIVE_MINUTES, SCALE)
-    assert stored.store.commit([ArchivedBars(KEY, FIVE_MINUTES, table)]) == (1, 2, [])
+    assert stored.store.commit([ArchivedBars(KEY, FIVE_MINUTES, table)]) == CommitReport(1, 2, [])
     assert stored.held(FIVE_MINUTES) == own
     assert {one.origin for one in stored.stored(FIVE_MINUTES)} == {Origin.ARCHIVE}
 

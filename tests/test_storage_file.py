@@ -20,6 +20,7 @@ from bars import FIVE_MINUTES, MINUTE, MINUTE_MS
 from storage import (
     BarStore,
     ClosedBars,
+    CommitReport,
     ContractsSeen,
     DatabaseInUse,
     DatabaseNewer,
@@ -118,7 +119,9 @@ def held(path: Path) -> int:
 def test_what_was_stored_is_there_when_the_file_is_opened_again(path: Path) -> None:
     a_filled(path).close()
     store = BarStore.open(path)
-    assert store.commit([ClosedBars(KEY, MINUTE, some_bars(MINUTE, MONDAY_MS, 10), Origin.REST)]) == (0, 0, [])
+    assert store.commit([ClosedBars(KEY, MINUTE, some_bars(MINUTE, MONDAY_MS, 10), Origin.REST)]) == CommitReport(
+        0, 0, []
+    )
     store.close()
     assert held(path) == 10
 

@@ -24,7 +24,7 @@ from bars import (
     aggregate_all,
 )
 from bars.interval import DAY_MS
-from storage import ClosedBars, Origin
+from storage import ClosedBars, CommitReport, Origin
 from tests.support.builders import bars as any_bar
 from tests.support.market import MONDAY_MS, SCALE, a_bar, some_bars
 from tests.support.stored import Stored, a_store
@@ -136,7 +136,7 @@ def test_the_exchanges_own_larger_bar_is_never_replaced_by_a_sum(db: Stored) -> 
 def test_equal_bars_again_complete_nothing_again(db: Stored) -> None:
     minutes = some_bars(MINUTE, MONDAY_MS, 30)
     db.put(minutes)
-    assert db.put(minutes) == (0, 0, [])
+    assert db.put(minutes) == CommitReport(0, 0, [])
 
 
 def test_larger_bars_that_were_left_out_are_made_when_a_minute_comes_again(db: Stored) -> None:

@@ -299,13 +299,48 @@ def test_what_does_not_fit_at_the_end_costs_the_others_nothing(world: World) -> 
 
 
 def test_larger_bars_that_were_completed_on_the_disk_are_published_while_they_are_news(world: World) -> None:
-    world.tell(StatusMade("{}", MONDAY_MS + 5 * MINUTE_MS + PUBLISH_WITHIN_MS))
+    now_ms = MONDAY_MS + 5 * MINUTE_MS + PUBLISH_WITHIN_MS
     world.store(ClosedBars(BTC.key, MINUTE, some_bars(MINUTE, MONDAY_MS - 5 * MINUTE_MS, 10), Origin.REST))
-    world.tick()
+    world.tell(Tick(now_ms, now_ms, world.now_s + 0.25))
     (published,) = world.hub.of(BarsPublished)
     assert published.key == BTC.key
     assert published.closed
     assert [(bar.interval, bar.bar.open_ms) for bar in published.bars] == [(FIVE_MINUTES, MONDAY_MS)]
+
+
+def test_before_the_time_is_known_nothing_that_is_completed_on_the_disk_is_news(world: World) -> None:
+    world.store(ClosedBars(BTC.key, MINUTE, some_bars(MINUTE, MONDAY_MS, 10), Origin.REST))
+    world.tell(Tick(None, None, world.now_s + 0.25))
+    assert world.held() == list(range(10))
+    assert world.hub.of(BarsPublished) == []
+
+
+def test_bars_that_end_with_live_minutes_are_published_in_order_however_late_and_whoever_made_them(
+    world: World,
+) -> None:
+    by_rest = some_bars(FIVE_MINUTES, MONDAY_MS, 1)
+    world.store(ClosedBars(BTC.key, FIVE_MINUTES, by_rest, Origin.REST, verified=True))
+    minutes = some_bars(MINUTE, MONDAY_MS + MINUTE_MS, 9)
+    late_ms = MONDAY_MS + 100 * PUBLISH_WITHIN_MS
+    world.store(*(ClosedBars(BTC.key, MINUTE, [one], Origin.STREAM, is_news=True) for one in reversed(minutes)))
+    world.tell(Tick(late_ms, late_ms, world.now_s + 0.25))
+    published = [(sent.bars[0].interval, sent.bars[0].bar.open_ms, sent.is_history) for sent in world.hub.told]
+    assert published == [(FIVE_MINUTES, MONDAY_MS + n * 5 * MINUTE_MS, False) for n in (0, 1)]
+    assert world.hub.told[0].bars[0].bar == by_rest[0]
+
+
+def test_what_a_crash_or_the_end_commits_is_published_too(world: World) -> None:
+    minutes = some_bars(MINUTE, MONDAY_MS, 10)
+    world.store(ClosedBars(BTC.key, MINUTE, minutes[:4], Origin.STREAM))
+    world.store(ClosedBars(BTC.key, MINUTE, minutes[4:5], Origin.STREAM, is_news=True))
+    world.tell(Kill())
+    world.cell.restart()
+    world.stage.settle()
+    world.store(ClosedBars(BTC.key, MINUTE, minutes[5:9], Origin.STREAM))
+    world.store(ClosedBars(BTC.key, MINUTE, minutes[9:], Origin.STREAM, is_news=True))
+    world.stop()
+    published = [sent.bars[0].bar.open_ms for sent in world.hub.of(BarsPublished)]
+    assert published == [MONDAY_MS, MONDAY_MS + 5 * MINUTE_MS]
 
 
 def test_old_bars_go_while_new_ones_come_and_the_count_is_told(tmp_path: Path) -> None:

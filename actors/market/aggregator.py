@@ -22,7 +22,7 @@ from actors.messages import (
     Watched,
 )
 from actors.runtime.cell import Actor, Address, UnexpectedMessage
-from bars import MINUTE, MINUTE_MS, Bar, Cascade, Contract, Interval, IntervalBar, UnitsOverflow
+from bars import LARGER, MINUTE, MINUTE_MS, Bar, Cascade, Contract, Interval, IntervalBar, UnitsOverflow
 from storage import Change, ClosedBars, ContractsSeen, Origin, PartialBars
 from wire.frames import KlineEvent
 
@@ -53,6 +53,9 @@ class Aggregator(Actor):
         self._asked_seed_s: float | None = None
         self._unstored: set[object] = set()
         """Tickets of revised minutes that are on their way to the disk."""
+        self._left: dict[Interval, object] = {}
+        """Of which intervals the last bar is made on the disk, since its beginning is not known here, by the ticket of
+        the minute that ends it. What is completed here meanwhile is to go out after it, and is left to the disk too."""
 
     def begin(self) -> None:
         self._store([ContractsSeen([self._contract], only_new=True)])
@@ -77,12 +80,13 @@ class Aggregator(Actor):
             case Tick(_, _, monotonic_s):
                 self._on_tick(monotonic_s)
             case MinutesFrom(open_ms):
+                self._knows_start = True
                 self._cascade.begin_at(open_ms)
             case MinuteRevised(bar, by_rest):
                 self._revise(bar, by_rest)
-                self._knows_start = True
             case Stored(ticket):
                 self._unstored.discard(ticket)
+                self._left = {interval: other for interval, other in self._left.items() if other is not ticket}
             case Seeded(bars, stop_ms):
                 self._asked_seed_s = None
                 if not self._unstored and self._cascade.needs_seed and self._cascade.seed(bars, stop_ms):
@@ -99,13 +103,26 @@ class Aggregator(Actor):
         was_whole = not self._cascade.needs_seed
         is_next = minute.open_ms == self._cascade.next_ms
         larger = self._grown(minute)
-        completes = not (was_whole and is_next)
-        changes = [self._closed_bars(MINUTE, minute, _origin(by_rest), completes)]
-        changes += [self._closed_bars(interval, bar, Origin.AGGREGATED, False) for interval, bar in larger]
-        self._store(changes)
+        ticket = self._leave(minute, larger)
+        larger = [done for done in larger if done.interval not in self._left]
+        completes = ticket is not None or not (was_whole and is_next)
+        changes = [self._closed_bars(MINUTE, minute, _origin(by_rest), completes)._replace(is_news=ticket is not None)]
+        changes += [self._closed_bars(interval, bar, Origin.AGGREGATED, ticket is not None) for interval, bar in larger]
+        self._writer.tell(Store(changes, acknowledge=None if ticket is None else self.me, ticket=ticket))
         closed = [IntervalBar(MINUTE, minute), *larger]
         self._hub.tell(BarsPublished(self._contract.key, closed, closed=True, said=said))
         self._has_changed = True
+
+    def _leave(self, minute: Bar, larger: Sequence[IntervalBar]) -> object | None:
+        """Leave to the disk what only it can complete; returns the minute's ticket if there is any such bar."""
+        end_ms = minute.open_ms + MINUTE_MS
+        grown = {done.interval for done in larger}
+        left = [one for one in LARGER if one.floor(end_ms) == end_ms and (one not in grown or one in self._left)]
+        if not left:
+            return None
+        ticket = object()
+        self._left.update(dict.fromkeys(left, ticket))
+        return ticket
 
     def _grown(self, minute: Bar) -> list[IntervalBar]:
         """The larger bars that a closed minute completes. It is stored itself even where a sum does not fit."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from actors.messages import BarsPublished, FeedStarted, Listening, PairMemberStarted, Subscribe, Unsubscribe, Watched
 from actors.runtime.cell import Actor, Address
-from bars import STORED, ContractKey, Interval, IntervalBar
+from bars import MINUTE, MINUTE_MS, STORED, ContractKey, Interval, IntervalBar
 from wire.frames import KlineEvent
 from wire.published import BarEvent
 
@@ -61,8 +61,9 @@ class Hub(Actor):
 
     def receive(self, message: Any) -> None:
         match message:
-            case BarsPublished(key, bars, closed, said):
-                self._publish(key, bars, closed, said)
+            case BarsPublished(key, bars, closed, said, is_history):
+                if not is_history or all(self._is_past(key, one) for one in bars):
+                    self._publish(key, bars, closed, said)
             case PairMemberStarted(key, member):
                 self._book.members.setdefault(key, {})[member.name] = member
                 self._book.keys.setdefault(key.symbol, set()).add(key)
@@ -79,6 +80,11 @@ class Hub(Actor):
                 self._remove(token)
             case _:
                 super().receive(message)
+
+    def _is_past(self, key: ContractKey, completed: IntervalBar) -> bool:
+        """Whether the last minute of a larger bar was told of."""
+        final_ms = self._book.finals_ms.get((key, MINUTE))
+        return final_ms is not None and completed.interval.next_open(completed.bar.open_ms) <= final_ms + MINUTE_MS
 
     def _publish(self, key: ContractKey, bars: Sequence[IntervalBar], closed: bool, said: KlineEvent | None) -> None:
         finals_ms = self._book.finals_ms

@@ -16,6 +16,7 @@ from storage import (
     Change,
     ClosedBars,
     CommitReport,
+    CompletedBar,
     ContractOverflow,
     ContractsSeen,
     PartialBars,
@@ -29,7 +30,7 @@ DURABLE_EVERY_S = 50.0
 """Closed bars are to survive a power cut after a minute at most."""
 RETRY_EVERY_S = 1.0
 PUBLISH_WITHIN_MS = 5 * MINUTE_MS
-"""A larger bar that was completed on the disk is news only so long after its end; later it is history."""
+"""A larger bar that happens to be completed on the disk is news only so long after its end; later it is history."""
 CHANGES_AT_ONCE = 20_000
 """More changes than this are committed without waiting for a tick."""
 
@@ -60,7 +61,7 @@ class Writer(Actor):
         self._partials: dict[ContractKey, PartialBars] = {}
         self._acknowledge: list[tuple[Address, object]] = []
         self._state: StatusMade | None = None
-        self._exchange_ms = 0
+        self._now_ms: int | None = None
         self._durable_s: float | None = None
         self._last_commit_s: float | None = None
         self._last_commit_ms: int | None = None
@@ -78,7 +79,9 @@ class Writer(Actor):
         if store is None:
             return
         try:
-            self._write(store, durable=True)
+            report = self._write(store, durable=True)
+            if report is not None:
+                self._publish(report)
         except StorageFailed as error:
             logger.error("%s; %d changes are lost, and fetched again at the next start", error, len(self._changes))
         finally:
@@ -92,12 +95,13 @@ class Writer(Actor):
                     self._acknowledge.append((acknowledge, ticket))
                 if (at_once or len(self._changes) >= CHANGES_AT_ONCE) and self._failing is None:
                     self._commit(durable=False, now_s=self._last_commit_s)
-            case Tick(_, observed_ms, monotonic_s):
+            case Tick(now_ms, observed_ms, monotonic_s):
+                self._now_ms = now_ms
                 self._on_tick(monotonic_s)
                 if observed_ms is not None and self._failing is None:
                     self._remove_old(observed_ms, monotonic_s)
-            case StatusMade(_, exchange_ms):
-                self._state, self._exchange_ms = message, exchange_ms
+            case StatusMade():
+                self._state = message
             case _:
                 super().receive(message)
 
@@ -164,16 +168,24 @@ class Writer(Actor):
         if self._failing is not None:
             logger.warning("the database can be written again; nothing was lost")
         self._failing = None
+        self._publish(report)
         self._changes, self._partials, self._state = [], {}, None
         self._last_commit_s, self._last_commit_ms = now_s, self._wall_ms()
         self._commits += 1
         self._bars_written += report.inserted
-        for key, completed in report.completed:
-            if completed.interval.next_open(completed.bar.open_ms) + PUBLISH_WITHIN_MS >= self._exchange_ms:
-                self._hub.tell(BarsPublished(key, [completed], closed=True))
         acknowledge, self._acknowledge = self._acknowledge, []
         for address, ticket in acknowledge:
             address.tell(Stored(ticket))
+
+    def _publish(self, report: CommitReport) -> None:
+        """Tell of larger bars as far as they are news, those of a series in order."""
+        news = dict.fromkeys(report.ended, False)
+        for key, completed in report.completed:
+            end_ms = completed.interval.next_open(completed.bar.open_ms)
+            if self._now_ms is not None and end_ms + PUBLISH_WITHIN_MS >= self._now_ms:
+                news.setdefault(CompletedBar(key, completed), True)
+        for (key, completed), is_history in sorted(news.items(), key=lambda one: one[0].closed.bar.open_ms):
+            self._hub.tell(BarsPublished(key, [completed], closed=True, is_history=is_history))
 
     def _leave_out(self, error: ContractOverflow) -> None:
         """One contract's values do not fit: the others' bars are not to suffer for it."""
