@@ -261,10 +261,12 @@ class Listening:
 
 @dataclass(frozen=True, slots=True)
 class ResumeWanted:
-    """A stream asks where the stored minutes of its contract end."""
+    """A stream asks where to go on: where the stored minutes of its contract end, or, where that was earlier, the
+    minutes that subscribers were told of, the last of which is `final_ms`."""
 
     key: ContractKey
     reply_to: Address
+    final_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -454,9 +456,13 @@ class PairMemberStarted:
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """Subscribers listen to these intervals: tell the hub of every change, not only of closed bars."""
+    """Subscribers listen to these intervals: tell the hub of every change, not only of closed bars.
+
+    `final_ms` is the newest minute of the contract whose final went out, in this process.
+    """
 
     intervals: frozenset[Interval]
+    final_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -471,13 +477,13 @@ class BarsPublished:
     bars: Sequence[IntervalBar]
     closed: bool
     said: KlineEvent | None = field(default=None, compare=False, repr=False)
+    is_history: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Subscribe:
     """Call `deliver` with each bar that matches; None matches all."""
 
-    is_history: bool = False
     token: object
     deliver: Deliver
     symbol: str | None

@@ -214,6 +214,16 @@ def test_feeds_are_told_when_the_first_comes_to_listen_and_when_the_last_has_lef
     assert late.taken() == [Listening(True)]
 
 
+def test_whoever_begins_is_told_which_minute_was_told_of_last() -> None:
+    world = World()
+    world.start(BTC)
+    assert world.aggregators[BTC].of(Watched)[-1].final_ms is None
+    world.publish(7, closed=True)
+    world.publish(5, closed=True, interval=FIVE_MINUTES)
+    world.start(BTC)
+    assert world.aggregators[BTC].of(Watched)[-1].final_ms == MONDAY_MS + 7 * MINUTE_MS
+
+
 def test_what_history_completes_does_not_overtake_minutes_that_are_still_to_come() -> None:
     world = World()
     listener = world.subscribe("me", interval=FIVE_MINUTES)

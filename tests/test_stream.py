@@ -108,10 +108,13 @@ def test_a_question_that_was_lost_is_asked_again() -> None:
     world = World()
     world.backfill.taken()
     world.tick(0)
+    world.hub.taken()
     world.tick(5_000, ASK_RESUME_AGAIN_S)
-    assert world.backfill.taken() == []
+    assert world.hub.taken() == []
     world.tick(6_000)
-    assert world.backfill.taken() == [ResumeWanted(world.contract.key, world.cell.address)]
+    assert world.hub.taken() == [PairMemberStarted(world.contract.key, world.cell.address)]
+    world.tell(Watched(frozenset(), final_ms=MONDAY_MS))
+    assert world.backfill.taken() == [ResumeWanted(world.contract.key, world.cell.address, MONDAY_MS)]
 
 
 def test_of_the_frames_before_the_start_is_known_no_final_and_the_newest_state_are_not_lost() -> None:
@@ -290,7 +293,7 @@ def test_a_new_life_asks_again_where_to_go_on_and_loses_no_frame_that_waits() ->
     world.stage.settle()
     world.passed_on()
     world.cell.restart()
-    world.stage.settle()
+    world.tell(Watched(frozenset({MINUTE})))
     assert world.backfill.taken() == [ResumeWanted(world.contract.key, world.cell.address)]
     world.tell(Resume(MONDAY_MS))  # the first minute was passed on, but is not stored yet
     assert world.passed_on() == [MinutesFrom(MONDAY_MS), MinuteProgressed(minute(2), MONDAY_MS + 150_000)]

@@ -123,8 +123,8 @@ class Backfill(Actor):
                 self._seeds.want(message, self._now_s)
             case SpanWanted():
                 self._want_span(message)
-            case ResumeWanted(key, reply_to):
-                reply_to.tell(Resume(self._resume_ms(key)))
+            case ResumeWanted(key, reply_to, final_ms):
+                reply_to.tell(Resume(self._resume_ms(key, final_ms)))
             case FillHole():
                 self._fill_hole(message)
             case RowsWanted(contract, span, reply_to):
@@ -174,18 +174,27 @@ class Backfill(Actor):
         for job in self._reads.want(wanted, record.contract, self._moving(), self._now_s):
             self._queue.push(job)
 
-    def _resume_ms(self, key: ContractKey) -> int | None:
+    def _resume_ms(self, key: ContractKey, final_ms: int | None) -> int | None:
+        """Where the stored minutes end, or, if that is earlier, those whose finals went out: what was stored by other
+        ways meanwhile is to be told of all the same. None when both are long ago."""
+        stored_ms = self._stored_until_ms(key)
+        if final_ms is None or self._is_long_ago(final_ms):
+            return stored_ms
+        return final_ms + MINUTE_MS if stored_ms is None else min(stored_ms, final_ms + MINUTE_MS)
+
+    def _stored_until_ms(self, key: ContractKey) -> int | None:
         """The first hole after the oldest of the recent minutes; None when the recent minutes are not stored."""
         record = self._reader.get(key)
         last_ms = None if record is None else self._reader.last_open_ms(record, MINUTE)
-        if record is None or last_ms is None:
-            return None
-        if self._spending.now_ms is not None and self._spending.now_ms - last_ms > RESUME_WITHIN_MS:
+        if record is None or last_ms is None or self._is_long_ago(last_ms):
             return None
         recent = Span(last_ms - RESUME_WITHIN_MS, last_ms + MINUTE_MS)
         holes = self._reader.holes(record, MINUTE, recent)
         inner = [hole for hole in holes if hole.start_ms > recent.start_ms]
         return inner[0].start_ms if inner else recent.stop_ms
+
+    def _is_long_ago(self, open_ms: int) -> bool:
+        return self._spending.now_ms is not None and self._spending.now_ms - open_ms > RESUME_WITHIN_MS
 
     def _keep_history(self, contract: Contract) -> None:
         """Plan what is missing; again from time to time, for what may have been left behind."""

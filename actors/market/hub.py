@@ -124,8 +124,9 @@ class Hub(Actor):
         intervals: set[Interval] = set()
         for subscriber in self._book.for_symbol(key.symbol):
             intervals.update(STORED if subscriber.interval is None else (subscriber.interval,))
+        watched = Watched(frozenset(intervals), self._book.finals_ms.get((key, MINUTE)))
         for member in self._book.members[key].values():
-            member.tell(Watched(frozenset(intervals)))
+            member.tell(watched)
 
 
 def _takes(subscriber: Subscribe, event: BarEvent) -> bool:

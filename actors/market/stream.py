@@ -66,8 +66,8 @@ class SymbolStream(Actor):
         self._state = ""
 
     def begin(self) -> None:
+        """First ask the hub which finals went out, then where what is stored ends."""
         self._hub.tell(PairMemberStarted(self._contract.key, self.me))
-        self._backfill.tell(ResumeWanted(self._contract.key, self.me))
 
     def receive(self, message: Any) -> None:
         match message:
@@ -86,8 +86,10 @@ class SymbolStream(Actor):
                     self._aggregator.tell(MinuteRevised(bar, by_rest=True))
             case Resume(next_ms):
                 self._resume(next_ms)
-            case Watched(intervals):
+            case Watched(intervals, final_ms):
                 self._is_watched = bool(intervals)
+                if self._sequence is None:
+                    self._backfill.tell(ResumeWanted(self._contract.key, self.me, final_ms))
             case ContractChanged(contract):
                 self._contract = contract
                 self._scale = self._scale.widened(contract.scale)
@@ -160,7 +162,7 @@ class SymbolStream(Actor):
                 self._asked_resume_s = monotonic_s
             elif monotonic_s - self._asked_resume_s > ASK_RESUME_AGAIN_S:
                 self._asked_resume_s = monotonic_s
-                self._backfill.tell(ResumeWanted(self._contract.key, self.me))
+                self.begin()
             return
         if sequence.is_finished:
             self._directory.tell(PairFinished(self._contract.key))
