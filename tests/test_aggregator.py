@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from actors.market.aggregator import ASK_SEED_AGAIN_S, Aggregator
+from actors.market.aggregator import ANNOUNCE_AGAIN_S, ASK_SEED_AGAIN_S, Aggregator
 from actors.messages import (
     BarsPublished,
     ContractChanged,
@@ -290,3 +290,16 @@ def test_after_a_bar_that_only_the_disk_can_complete_the_next_ones_go_out_by_the
     world.tell(Stored(followed.ticket), Stored(world.writer.taken()[-1].ticket))
     world.tell(*closed(15, 5))
     assert [interval for interval, _ in world.published()[-1].bars] == [MINUTE, FIVE_MINUTES]
+
+
+def test_a_hub_that_does_not_answer_is_told_again_that_it_has_begun() -> None:
+    world = World()
+    world.hub.taken()
+    world.tick()
+    world.tick(ANNOUNCE_AGAIN_S)
+    assert world.hub.taken() == []
+    world.tick()
+    assert world.hub.taken() == [PairMemberStarted(KEY, world.cell.address)]
+    world.tell(Watched(frozenset()))
+    world.tick(2 * ANNOUNCE_AGAIN_S)
+    assert world.hub.taken() == []

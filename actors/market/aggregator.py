@@ -29,6 +29,7 @@ from wire.frames import KlineEvent
 logger = logging.getLogger(__name__)
 
 ASK_SEED_AGAIN_S = 10.0
+ANNOUNCE_AGAIN_S = 5.0
 
 
 class Aggregator(Actor):
@@ -50,6 +51,9 @@ class Aggregator(Actor):
         """Until then minutes are those that a former life did not come to: the stream, which falls with it, sends them
         again, after one that was lost. Published before that one they would keep it back."""
         self._watched: frozenset[Interval] = frozenset()
+        self._is_known = False
+        """Whether the hub has answered."""
+        self._announced_s: float | None = None
         self._asked_seed_s: float | None = None
         self._unstored: set[object] = set()
         """Tickets of revised minutes that are on their way to the disk."""
@@ -92,7 +96,7 @@ class Aggregator(Actor):
                 if not self._unstored and self._cascade.needs_seed and self._cascade.seed(bars, stop_ms):
                     self._has_changed = True
             case Watched(intervals):
-                self._watched = intervals
+                self._is_known, self._watched = True, intervals
             case ContractChanged(contract):
                 self._contract = contract
             case _:
@@ -148,6 +152,8 @@ class Aggregator(Actor):
         self._writer.tell(Store([change], acknowledge=self.me, ticket=ticket))
 
     def _on_tick(self, monotonic_s: float) -> None:
+        if not self._is_known:
+            self._announce_again(monotonic_s)
         if self._has_changed:
             self._has_changed = False
             self._store_progress()
@@ -167,6 +173,14 @@ class Aggregator(Actor):
             self._begun_stored = self._cascade.begun_changes
             begun = self._cascade.begun()
         self._store([PartialBars(self._contract.key, [IntervalBar(MINUTE, minute)], begun)])
+
+    def _announce_again(self, monotonic_s: float) -> None:
+        """A hub that crashed on the first one does not tell what is watched: nobody would see bars in progress."""
+        if self._announced_s is None:
+            self._announced_s = monotonic_s
+        elif monotonic_s - self._announced_s > ANNOUNCE_AGAIN_S:
+            self._announced_s = monotonic_s
+            self._hub.tell(PairMemberStarted(self._contract.key, self.me))
 
     def _publish_progress(self, said: KlineEvent | None) -> None:
         partials = self._cascade.partials(self._watched)
