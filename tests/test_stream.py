@@ -299,3 +299,12 @@ def test_a_new_life_asks_again_where_to_go_on_and_loses_no_frame_that_waits() ->
     assert world.passed_on() == [MinutesFrom(MONDAY_MS), MinuteProgressed(minute(2), MONDAY_MS + 150_000)]
     world.tell(MinutesFetched([minute(0)], Span(MONDAY_MS, MONDAY_MS + MINUTE_MS)))
     assert world.passed_on() == [MinuteClosed(minute(0), by_rest=True), MinuteClosed(minute(1), by_rest=False)]
+
+
+def test_an_answer_to_a_former_life_is_not_where_a_new_one_begins() -> None:
+    world = World()
+    world.tell(Resume(None))
+    world.tell(MinutesFetched([minute(0)], Span(MONDAY_MS, MONDAY_MS + MINUTE_MS)))
+    assert world.passed_on() == []
+    world.tell(frame(minute(7), closed=True))
+    assert world.passed_on() == [MinutesFrom(MONDAY_MS + 7 * MINUTE_MS), MinuteClosed(minute(7), by_rest=False)]

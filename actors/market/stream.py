@@ -79,7 +79,8 @@ class SymbolStream(Actor):
                     self._on_tick(now_ms, monotonic_s)
                 self._aggregator.tell(message)
             case MinutesFetched(bars, asked):
-                if self._sequence is not None:
+                # Without a start this life has not asked: it is the answer to a former one, perhaps of long ago.
+                if self._sequence is not None and self._sequence.next_ms is not None:
                     self._pass_on(self._sequence.on_rows(bars, asked))
             case MinutesRepaired(_, bars):
                 for bar in bars:
