@@ -84,11 +84,19 @@ def test_closed_minutes_and_the_larger_bars_they_complete_go_out_at_once() -> No
     world.tell(*closed(4))
     five = aggregate([minute(number) for number in range(5)], MONDAY_MS)
     assert world.stored() == [
-        ClosedBars(KEY, MINUTE, [minute(4)], Origin.STREAM, completes=False),
-        ClosedBars(KEY, FIVE_MINUTES, [five], Origin.AGGREGATED, completes=False),
+        ClosedBars(KEY, MINUTE, [minute(4)], Origin.STREAM, completes=True),
+        ClosedBars(KEY, FIVE_MINUTES, [five], Origin.AGGREGATED, completes=True),
     ]
     (published,) = world.published()
     assert published == BarsPublished(KEY, [(MINUTE, minute(4)), (FIVE_MINUTES, five)], closed=True)  # type: ignore[list-item]
+
+
+def test_where_a_larger_bar_ends_the_disk_adds_it_up_as_well_and_not_before() -> None:
+    world = World()
+    world.stored()
+    world.tell(MinutesFrom(MONDAY_MS), *closed(0, 6))
+    minutes = [change for change in world.stored() if isinstance(change, ClosedBars) and change.interval is MINUTE]
+    assert [change.completes for change in minutes[1:]] == [False, False, False, True, False]
 
 
 def test_minutes_that_rest_closed_say_so() -> None:

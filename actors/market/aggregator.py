@@ -109,9 +109,10 @@ class Aggregator(Actor):
         larger = self._grown(minute)
         ticket = self._leave(minute, larger)
         larger = [done for done in larger if done.interval not in self._left]
-        completes = ticket is not None or not (was_whole and is_next)
+        # Where a larger bar ends the disk adds it up as well: of a repaired minute the message may not have come here.
+        completes = ticket is not None or bool(larger) or not (was_whole and is_next)
         changes = [self._closed_bars(MINUTE, minute, _origin(by_rest), completes)._replace(is_news=ticket is not None)]
-        changes += [self._closed_bars(interval, bar, Origin.AGGREGATED, ticket is not None) for interval, bar in larger]
+        changes += [self._closed_bars(interval, bar, Origin.AGGREGATED, completes=True) for interval, bar in larger]
         self._writer.tell(Store(changes, acknowledge=None if ticket is None else self.me, ticket=ticket))
         closed = [IntervalBar(MINUTE, minute), *larger]
         self._hub.tell(BarsPublished(self._contract.key, closed, closed=True, said=said))
