@@ -378,12 +378,17 @@ class SpanWanted:
 
 @dataclass(frozen=True, slots=True)
 class FetcherReady:
+    """A fetcher began (None), or answers a `Hello`: all that it was told before is done."""
+
     fetcher: Address
+    hello: object | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """Backfill asks a fetcher to announce itself."""
+    """Backfill asks a fetcher to answer once it has done what it was told before; `token` tells one from the other."""
+
+    token: object
 
 
 # --- comparing

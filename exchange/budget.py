@@ -189,6 +189,10 @@ class WeightBudget:
             else:  # too near to a minute's end to tell the minute: asking on would only spend what is held back
                 self._no_proof_before_ms = self._end_ms() + SKEW_MS
 
+    def lost(self, charge: Charge) -> None:
+        """Nobody will ever say what became of the request; it is over, whatever that was."""
+        self._counted(charge, None)
+
     def failed(self, charge: Charge, error: ExchangeError, now_ms: int | None) -> None:
         """The request failed at `now_ms`. A limit or a ban pauses all requests, if the exchange's time is known."""
         self._counted(charge, error.used_weight)

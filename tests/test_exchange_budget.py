@@ -382,3 +382,15 @@ def test_a_time_too_near_to_a_minutes_end_to_tell_the_minute_is_not_asked_for_ag
         assert not budget.needs_proof(named_ms, named_ms)
         assert not budget.needs_proof(end_ms + 249, named_ms)
     assert budget.needs_proof(end_ms + 250, end_ms + 100)
+
+
+def test_a_request_that_was_lost_says_nothing_of_what_was_used_before() -> None:
+    budget = WeightBudget(0.5)
+    charge = budget.take_proof(None, None)
+    assert charge is not None
+    budget.lost(charge)
+    again = budget.take_proof(None, None)
+    assert again is not None
+    assert budget.take(PAGE, None, None) is None
+    budget.answered(again, 901, START_MS + 5_000)
+    assert budget.used >= 901

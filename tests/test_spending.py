@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from random import Random
 
-from actors.jobs import TimeJob
-from actors.spending import ASK_TIME_EVERY_S, Spending
+from actors.filling.jobs import InfoJob, TimeJob
+from actors.filling.spending import ASK_TIME_EVERY_S, Spending
+from actors.messages import Hello
 from bars import MINUTE_MS
 from bars.interval import HOUR_MS
 from exchange import Backoff, WeightBudget
@@ -22,7 +23,8 @@ class World:
         self._stage = stage
         self.now_s = 1_000.0
         self.spending = Spending(WeightBudget(0.5), Backoff(Random(1)), 10_000, lambda _: None)
-        self.spending.ready(self.fetcher.address)
+        self.spending.ready(self.fetcher.address, None)
+        self.greeted()
         self.tick(MONDAY_MS, MONDAY_MS)
         self.answered(MONDAY_MS)
 
@@ -33,6 +35,13 @@ class World:
         self.spending.dispatch()
         self._stage.settle()
         return len(self.fetcher.of(TimeJob))
+
+    def greeted(self) -> None:
+        """The fetcher answers what it was told by way of greeting."""
+        self._stage.settle()
+        for hello in self.fetcher.of(Hello):
+            self.fetcher.told.remove(hello)
+            self.spending.ready(self.fetcher.address, hello.token)
 
     def answered(self, time_ms: int) -> None:
         """The exchange names its time, if it was asked."""
@@ -48,3 +57,48 @@ def test_a_leap_of_time_that_the_clock_does_not_believe_yet_is_asked_for_again()
     assert world.tick(MONDAY_MS + 3 * MINUTE_MS, MONDAY_MS) == 1
     world.answered(MONDAY_MS + HOUR_MS + 2_000)
     assert world.tick(MONDAY_MS + HOUR_MS + 4_000, MONDAY_MS + HOUR_MS + 2_000) == 0
+
+
+def test_a_fetcher_that_began_anew_may_still_have_its_job_and_gets_no_other_before_it_has_answered() -> None:
+    world = World()
+    world.spending.queue.push(InfoJob(world.fetcher.address))
+    world.tick(MONDAY_MS + 2_000, MONDAY_MS + 2_000)
+    world.spending.ready(world.fetcher.address, None)
+    world.tick(MONDAY_MS + 4_000, MONDAY_MS + 4_000)
+    assert [type(message) for message in world.fetcher.told] == [InfoJob, Hello]
+    world.greeted()
+    world.tick(MONDAY_MS + 6_000, MONDAY_MS + 6_000)
+    first, again = world.fetcher.told
+    assert not world.spending.answered(world.fetcher.address, first, 1, None)
+    assert world.spending.answered(world.fetcher.address, again, 2, None)
+
+
+def test_a_greeting_that_was_answered_late_says_nothing_of_the_next_one() -> None:
+    world = World()
+    world.spending.ready(world.fetcher.address, None)
+    world.spending.ready(world.fetcher.address, None)
+    world.tick(MONDAY_MS + 2_000, MONDAY_MS + 2_000)
+    earlier, later = world.fetcher.of(Hello)
+    world.spending.queue.push(InfoJob(world.fetcher.address))
+    world.spending.ready(world.fetcher.address, earlier.token)
+    world.tick(MONDAY_MS + 4_000, MONDAY_MS + 4_000)
+    assert not world.fetcher.of(InfoJob)
+    world.spending.ready(world.fetcher.address, later.token)
+    world.tick(MONDAY_MS + 6_000, MONDAY_MS + 6_000)
+    assert len(world.fetcher.of(InfoJob)) == 1
+
+
+def test_nothing_is_asked_while_a_fetcher_may_have_something_to_do_for_a_former_life() -> None:
+    stage = Stage()
+    fetchers = [stage.recorder(f"fetcher {number}") for number in range(2)]
+    spending = Spending(WeightBudget(0.5), Backoff(Random(1)), 10_000, lambda _: None)
+    spending.begin([fetcher.address for fetcher in fetchers])
+    for fetcher in fetchers:
+        spending.tick(None, None, 1_000.0)
+        spending.dispatch()
+        stage.settle()
+        assert not any(one.of(TimeJob) for one in fetchers)
+        spending.ready(fetcher.address, fetcher.of(Hello)[0].token)
+    spending.dispatch()
+    stage.settle()
+    assert sum(len(one.of(TimeJob)) for one in fetchers) == 1

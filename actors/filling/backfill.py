@@ -21,7 +21,6 @@ from actors.messages import (
     ContractsWanted,
     FetcherReady,
     FillHole,
-    Hello,
     KeepHistory,
     MinutesFetched,
     MinutesWanted,
@@ -101,8 +100,7 @@ class Backfill(Actor):
         self._seeds = Seeds(self._reader, self._settle_ms)
         self._reads = Reads()
         self._held.callback(self._reads.end, "the data service is beginning anew or ending")
-        for fetcher in self._fetchers():
-            fetcher.tell(Hello())
+        self._spending.begin(self._fetchers())
 
     def end(self) -> None:
         self._held.close()
@@ -133,8 +131,8 @@ class Backfill(Actor):
                 self._keep_history(contract)
             case ContractsWanted(reply_to):
                 self._queue.push(InfoJob(reply_to))
-            case FetcherReady(fetcher):
-                self._spending.ready(fetcher)
+            case FetcherReady(fetcher, hello):
+                self._spending.ready(fetcher, hello)
             case _:
                 super().receive(message)
         self._spending.dispatch()

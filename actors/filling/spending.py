@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
 from actors.filling.jobs import InfoJob, Job, JobQueue, PageId, PageJob, Plan, Priority, TimeJob
+from actors.messages import Hello
 from actors.runtime.cell import Address
 from bars import MINUTE_MS
 from exchange import Backoff, Banned, Charge, ExchangeError, WeightBudget
@@ -57,6 +58,9 @@ class Spending:
         self._next_page = next_page
         self._idle: list[Address] = []
         self._in_flight: dict[str, tuple[Job, Charge]] = {}
+        self._greeted: dict[str, object] = {}
+        self._former: set[str] = set()
+        self._lost: dict[str, list[Charge]] = {}
         self._unproved: list[PageJob] = []
         self._speed = 1.0
         self._hold_off_s = 0.0
@@ -91,6 +95,8 @@ class Spending:
 
     def dispatch(self) -> None:
         """Hand jobs to free fetchers, as far as everything allows."""
+        if self._former:
+            return
         while self._idle and self._hold_off_s <= self.now_s:
             job = self._next_job()
             if job is None:
@@ -161,14 +167,35 @@ class Spending:
 
     # --- what came of it
 
-    def ready(self, fetcher: Address) -> None:
-        """A fetcher began: what it was at was lost with its former life."""
+    def begin(self, fetchers: Sequence[Address]) -> None:
+        """Ask nothing before these have done what a former life had told them: it would come on top of what the first
+        answer says was used."""
+        self._former = {fetcher.name for fetcher in fetchers}
+        for fetcher in fetchers:
+            self._greet(fetcher)
+
+    def ready(self, fetcher: Address, hello: object | None) -> None:
+        """A fetcher began (`hello` is None): what it was at is lost, or still to come. Or it answers our greeting, so
+        that neither is: then it is free."""
+        if hello is not None:
+            if self._greeted.get(fetcher.name) is hello:
+                del self._greeted[fetcher.name]
+                self._former.discard(fetcher.name)
+                for over in self._lost.pop(fetcher.name, ()):
+                    self.budget.lost(over)
+                self._idle.append(fetcher)
+            return
+        if fetcher in self._idle:
+            self._idle.remove(fetcher)
         lost, charge = self._in_flight.pop(fetcher.name, (None, None))
         if lost is not None and charge is not None:
-            self.budget.answered(charge, None)
-            self._put_back(replace(lost, attempts=lost.attempts + 1) if isinstance(lost, PageJob) else lost)
-        if fetcher not in self._idle:
-            self._idle.append(fetcher)
+            self._lost.setdefault(fetcher.name, []).append(charge)
+            self._put_back(replace(lost, attempts=lost.attempts + 1) if isinstance(lost, PageJob) else replace(lost))
+        self._greet(fetcher)
+
+    def _greet(self, fetcher: Address) -> None:
+        self._greeted[fetcher.name] = token = object()
+        fetcher.tell(Hello(token))
 
     def answered(self, fetcher: Address, job: Job, used_weight: int | None, named_ms: int | None) -> bool:
         """A job was answered; False when it was given up before, or is of a former life.
