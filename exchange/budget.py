@@ -81,6 +81,7 @@ class WeightBudget:
         self._is_exhausted = False
         self._is_proving = False
         self._no_proof_before_ms = 0
+        self._not_over_before_ms = 0
         self._pause_until_ms = 0
         self._bans = 0
 
@@ -153,9 +154,13 @@ class WeightBudget:
             return not self._in_flight
         if now_ms < self._no_proof_before_ms:
             return False
-        if self._unplaced >= max(10, self.allowed // 16) or now_ms >= self._end_ms() + SKEW_MS + PATIENCE_MS:
+        if self._unplaced >= max(10, self.allowed // 16):
+            return True
+        is_known_not_over = now_ms < self._not_over_before_ms
+        if now_ms >= self._end_ms() + SKEW_MS + PATIENCE_MS and not is_known_not_over:
             return True
         is_silent = now_ms >= observed_ms + SILENCE_MS and self._spent + PROOF_WEIGHT < self.allowed
+        is_silent = is_silent and not is_known_not_over
         return self._is_exhausted and not self._in_flight and (self._unplaced > 0 or is_silent)
 
     def take_proof(self, now_ms: int | None, observed_ms: int | None) -> Charge | None:
@@ -172,22 +177,31 @@ class WeightBudget:
         self._no_proof_before_ms = 0
         return self._charge(Charge(PROOF_WEIGHT, self._minute, places=self._unplaced))
 
-    def answered(self, charge: Charge, used_weight: int | None, named_ms: int | None = None) -> None:
+    def answered(
+        self, charge: Charge, used_weight: int | None, named_ms: int | None = None, now_ms: int | None = None
+    ) -> None:
         """The exchange answered.
 
         Args:
             used_weight: its header's sum; None if it had none.
             named_ms: the answer of /time.
+            now_ms: the estimated present time; it may be ahead.
         """
         self._bans = 0
-        self._counted(charge, used_weight)
+        if charge.places is None or named_ms is None:
+            self._counted(charge, used_weight)
+            self._is_first = False
+            return
+        self._enter_minute(named_ms)
+        before = self._counted(charge, used_weight)
         self._is_first = False
-        if charge.places is not None and named_ms is not None:
-            self._enter_minute(named_ms)
-            if named_ms + SKEW_MS < self._end_ms():
-                self._unplaced -= charge.places + charge.weight
-            else:  # too near to a minute's end to tell the minute: asking on would only spend what is held back
-                self._no_proof_before_ms = self._end_ms() + SKEW_MS
+        left_ms = self._end_ms() + SKEW_MS - named_ms
+        if now_ms is not None and now_ms > named_ms:
+            self._not_over_before_ms = now_ms + left_ms
+        if named_ms + SKEW_MS < self._end_ms():
+            self._unplaced -= charge.places + charge.weight + before
+        else:  # too near to a minute's end to tell the minute: asking on would only spend what is held back
+            self._no_proof_before_ms = max(self._end_ms() + SKEW_MS, self._not_over_before_ms)
 
     def lost(self, charge: Charge) -> None:
         """Nobody will ever say what became of the request; it is over, whatever that was."""
@@ -227,16 +241,21 @@ class WeightBudget:
         self._in_flight += charge.weight
         return charge
 
-    def _counted(self, charge: Charge, used_weight: int | None) -> None:
+    def _counted(self, charge: Charge, used_weight: int | None) -> int:
+        """Take note that a request is over; returns what had been used before the first one, which is ours as well."""
+        before, is_first = 0, self._is_first and used_weight is not None
         self._in_flight -= charge.weight
         self._unplaced += charge.weight
         self._is_proving = self._is_proving and charge.places is None
-        if used_weight is not None and self._is_first:
-            self._spent += max(0, used_weight - charge.weight)
+        if used_weight is not None and is_first:
+            before = max(0, used_weight - charge.weight)
+            self._spent += before
+            self._unplaced += before
             self._is_first = False
-        if charge.minute == self._minute:  # the sum of an older charge may be that of an older minute
+        if is_first or charge.minute == self._minute:  # the sum of an older charge may be that of an older minute
             at_least = self._used_by_all + charge.weight if used_weight is None else used_weight
             self._used_by_all = max(self._used_by_all, at_least)
+        return before
 
     def _enter_minute(self, observed_ms: int | None) -> None:
         if observed_ms is None:

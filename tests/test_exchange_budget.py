@@ -7,6 +7,7 @@ import random
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import pytest
 from hypothesis import given, settings
@@ -394,3 +395,28 @@ def test_a_request_that_was_lost_says_nothing_of_what_was_used_before() -> None:
     assert budget.take(PAGE, None, None) is None
     budget.answered(again, 901, START_MS + 5_000)
     assert budget.used >= 901
+
+
+def test_what_was_used_before_the_first_answer_counts_in_the_minute_that_is_found_out_next() -> None:
+    for is_proof in (True, False):
+        budget = WeightBudget(0.5)
+        sleepy_ms = START_MS - 60 * MINUTE_MS  # the clock does not believe yet what time it is
+        charge = (budget.take_proof if is_proof else partial(budget.take, 1))(sleepy_ms, sleepy_ms)
+        assert charge is not None
+        budget.answered(charge, 901, START_MS + 5_000 if is_proof else None)
+        budget.may_send(1, START_MS + 6_000, START_MS + 6_000)
+        assert budget.used == 901
+
+
+def test_an_estimate_that_is_ahead_does_not_ask_for_the_time_again_and_again() -> None:
+    budget = settled_budget()
+    ahead_ms = START_MS + 4 * MINUTE_MS
+    asked = 0
+    for later_ms in range(0, 52_000, 250):
+        if budget.needs_proof(ahead_ms + later_ms, START_MS + 8_000):
+            asked += 1
+            charge = budget.take_proof(ahead_ms + later_ms, START_MS + 8_000)
+            assert charge is not None
+            budget.answered(charge, None, START_MS + 8_000 + later_ms, ahead_ms + later_ms)
+    assert asked == 1
+    assert budget.needs_proof(ahead_ms + 52_250, START_MS + 8_000)

@@ -206,7 +206,7 @@ class Spending:
         charge = self._landed(fetcher, job)
         if charge is None:
             return False
-        self.budget.answered(charge, used_weight, named_ms)
+        self.budget.answered(charge, used_weight, named_ms, self.now_ms)
         self._backoff.succeeded(self.now_s)
         if self.unreachable_since_s is not None:
             logger.info("the exchange can be reached again")
