@@ -99,12 +99,15 @@ class Noted:
 
 
 def asked_again(known: Iterable[Noted], span: Span, now_ms: int) -> list[Noted]:
-    """What to remember once `span` was asked for in vain: the parts known before count one more. Ascending."""
+    """What to remember once `span` was asked for in vain: the parts known before count one more. Ascending.
+
+    Parts that rest do not: two requests for them were under way at once.
+    """
     return _overlaid(
         known,
         span,
         Noted(span, None, now_ms, 1, now_ms),
-        lambda old: replace(old, asked=old.asked + 1, asked_ms=now_ms),
+        lambda old: old if old.is_resting(now_ms) else replace(old, asked=old.asked + 1, asked_ms=now_ms),
     )
 
 

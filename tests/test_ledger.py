@@ -54,6 +54,15 @@ def test_a_hole_is_asked_for_with_growing_distance_and_in_the_end_no_more() -> N
     assert [rest_ms(asked) // HOUR_MS for asked in range(7)] == [0, 0, 1, 4, 16, 64, 256]
 
 
+def test_what_is_asked_for_twice_at_once_counts_once() -> None:
+    known: list[Noted] = []
+    now_ms = 1_000 * HOUR_MS
+    for hours in (0, 0, 1, 1, 5, 5, 21, 21, 85, 85):
+        assert not any(decide(Facts(asked=one.asked))[1] is State.UNFILLABLE for one in known) or hours == 85
+        known = asked_again(known, Span(0, 60_000), now_ms + hours * HOUR_MS)
+    assert [one.asked for one in known] == [ASKED_MAX]
+
+
 def test_what_overlaps_is_counted_apart() -> None:
     known = asked_again([], Span(0, 10), 1)
     known = asked_again(known, Span(5, 20), 2)
@@ -86,9 +95,9 @@ def test_neighbours_of_which_the_same_is_known_become_one() -> None:
 def test_spans_never_overlap_and_each_point_counts_how_often_it_was_asked_for(asks: list[tuple[int, int]]) -> None:
     known: list[Noted] = []
     for at_ms, (start, length) in enumerate(asks):
-        known = asked_again(known, Span(start, start + length), at_ms)
+        known = asked_again(known, Span(start, start + length), at_ms * 100 * HOUR_MS)
     assert all(one.span.stop_ms <= other.span.start_ms for one, other in pairwise(known))
     for point in range(45):
         counted = [one.asked for one in known if one.span.start_ms <= point < one.span.stop_ms]
         expected = sum(start <= point < start + length for start, length in asks)
-        assert counted == ([expected] if expected else [])
+        assert counted == ([min(expected, ASKED_MAX)] if expected else [])

@@ -178,8 +178,8 @@ NOTHING_ELSE = "5m=none,30m=none,4h=none,1d=none,1w=none"
 def test_a_hole_is_being_filled_until_it_was_asked_for_too_often(db: Stored) -> None:
     db.put([*minutes(0, 20), *minutes(30, 198)], completes=False)
     assert gaps(db) == [("1m", 20, 30, "being filled", "being filled")]
-    for asked in range(ASKED_MAX):
-        db.store.commit([GapsAsked(db.contract.key, MINUTE, [Span(at(25), at(30))], NOW_MS + asked)])
+    for days_ago in range(5 * ASKED_MAX, 0, -5):  # each after the hole's rest
+        db.store.commit([GapsAsked(db.contract.key, MINUTE, [Span(at(25), at(30))], NOW_MS - days_ago * DAY_MS)])
     assert gaps(db) == [
         ("1m", 25, 30, "unfillable", "unfillable"),
         ("1m", 20, 25, "being filled", "being filled"),
