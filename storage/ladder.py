@@ -60,12 +60,19 @@ class Ladder:
             self._touched[interval].add(interval.floor(listing_ms) // MINUTE_MS)
 
     def climb(
-        self, connection: sqlite3.Connection, contract_id: int, scale: Scale, listing_ms: int, store: Store
+        self,
+        connection: sqlite3.Connection,
+        contract_id: int,
+        scale: Scale,
+        listing_ms: int,
+        delivery_ms: int,
+        store: Store,
     ) -> Iterator[tuple[Interval, Bar]]:
         """Make the larger bars, from the smallest interval up; `store` is called with those of each interval.
 
         A bar is made when all its parts are stored, or all since the listing, and when there is none, or one that
-        was made from parts that have changed since.
+        was made from parts that have changed since. One that is there is made anew also when it lacks only parts from
+        the delivery on: it was made before that was known.
 
         Raises:
             UnitsOverflow: a sum does not fit 63 bits.
@@ -77,7 +84,10 @@ class Ladder:
                 wanted = [at for at in range(first, last + 1, bar_sql.minutes(larger)) if _may_be_made(stored.get(at))]
                 parts = self._parts(connection, contract_id, smaller, larger, wanted, scale)
                 for at in wanted:
-                    if _is_whole(parts[at], smaller, larger, at, smaller.floor(listing_ms) // MINUTE_MS):
+                    stop = at + bar_sql.minutes(larger)
+                    if at in stored:
+                        stop = min(stop, smaller.ceil(delivery_ms) // MINUTE_MS)
+                    if _is_whole(parts[at], smaller, max(at, smaller.floor(listing_ms) // MINUTE_MS), stop):
                         bar = aggregate(parts[at], at * MINUTE_MS)
                         if at not in stored or stored[at][0] != bar:
                             made.append(bar)
@@ -122,11 +132,9 @@ def _may_be_made(stored: _Stored | None) -> bool:
     return stored is None or stored[1] & bar_sql.ORIGIN_BITS == Origin.AGGREGATED
 
 
-def _is_whole(parts: Sequence[Bar], smaller: Interval, larger: Interval, at: int, listing: int) -> bool:
-    """Whether the parts, which are some, lack only such as would open before the listing."""
-    stop = at + bar_sql.minutes(larger)
-    expected = (stop - max(at, listing)) // bar_sql.minutes(smaller)
-    return bool(parts) and len(parts) >= expected
+def _is_whole(parts: Sequence[Bar], smaller: Interval, start: int, stop: int) -> bool:
+    """Whether the parts, which are some, are all that open from `start` on and before `stop`."""
+    return bool(parts) and len(parts) >= (stop - start) // bar_sql.minutes(smaller)
 
 
 def _buckets(interval: Interval, times: Iterable[int]) -> set[int]:

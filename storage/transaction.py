@@ -222,7 +222,9 @@ class Transaction:
         listing_ms = absent.listing_ms(self._connection, record.id)
         store = partial(self._store_made, record)
         try:
-            made = list(ladder.climb(self._connection, record.id, record.scale, listing_ms, store))
+            made = list(
+                ladder.climb(self._connection, record.id, record.scale, listing_ms, record.contract.delivery_ms, store)
+            )
         except UnitsOverflow as error:
             raise ContractOverflow(key, error) from error
         return [CompletedBar(key, IntervalBar(interval, bar)) for interval, bar in made]

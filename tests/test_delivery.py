@@ -76,3 +76,13 @@ def test_who_knows_a_contract_only_from_before_does_not_bring_its_end_back(store
     found = stored.reader.get(newer.key)
     assert found is not None
     assert found.contract.delivery_ms == NO_DELIVERY_MS
+
+
+def test_a_minute_that_turns_out_to_be_different_after_the_end_makes_the_last_larger_bars_anew(stored: Stored) -> None:
+    minutes = some_bars(MINUTE, MONDAY_MS, 40)
+    stored.put([*minutes[:12], *map(flat, minutes[12:])])
+    ends(stored)
+    different = minutes[11]._replace(trades=minutes[11].trades + 7)
+    stored.store.commit([ClosedBars(stored.contract.key, MINUTE, [different], Origin.REST, verified=True)])
+    assert stored.held(FIVE_MINUTES)[-1].trades == sum(bar.trades for bar in (minutes[10], different))
+    assert stored.held(HALF_HOUR)[-1].trades == sum(bar.trades for bar in (*minutes[:11], different))
