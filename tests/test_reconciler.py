@@ -287,6 +287,11 @@ def test_nothing_is_asked_from_beyond_a_contracts_end(tmp_path: Path) -> None:
     assert len(world.pass_a_round(LATER_MS + 2 * DAY_MS)) == 1
 
 
+def test_a_contract_that_trades_is_asked_for_again_soon_though_it_was_refused(tmp_path: Path) -> None:
+    world = World(tmp_path / "bars.db", a_contract())
+    assert len(world.pass_a_round(LATER_MS)) == 2
+
+
 def test_a_contract_whose_symbol_was_given_away_cannot_be_compared(tmp_path: Path) -> None:
     world = World(tmp_path / "bars.db", a_contract())
     world.commit(ContractsSeen([a_contract(onboard_ms=MONDAY_MS + 100 * MINUTE_MS)]))

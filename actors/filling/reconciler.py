@@ -47,8 +47,10 @@ LOG_EVERY_S = 60.0
 REPORT_EVERY_S = 10.0
 LEDGER_EVERY_S = 30.0
 """Of a thousand contracts reading it takes some hundred milliseconds."""
-REFUSED_REST_MS = DAY_MS
-"""A contract that the exchange refuses to answer for is left alone for so long."""
+REFUSED_REST_MS = HOUR_MS
+REFUSED_FOR_GOOD_MS = DAY_MS
+"""A contract that the exchange refuses to answer for is left alone for so long: nodes may lag while it trades, so that
+its minutes do not wait until they are removed; for most that have ended there is never an answer again."""
 DOWNTIME_MS = 2 * MINUTE_MS
 """A shorter silence between two lives is no downtime: live gaps of that length are filled at once."""
 PAUSES_AT_ONCE_MS = 30 * DAY_MS
@@ -167,7 +169,8 @@ class Reconciler(Actor):
         if key in self._asked or newest is None or newest.key != key:
             return False
         refused_ms = self._refused_ms.get(key)
-        return refused_ms is None or self._observed_ms - refused_ms >= REFUSED_REST_MS
+        rest_ms = REFUSED_FOR_GOOD_MS if one.record.contract.delivery_ms <= self._observed_ms else REFUSED_REST_MS
+        return refused_ms is None or self._observed_ms - refused_ms >= rest_ms
 
     def _compare(self, key: ContractKey, rows: Sequence[Bar], asked: Span) -> None:
         record = self._reader.get(key)
