@@ -25,7 +25,7 @@ from actors.messages import (
     SymbolState,
     Tick,
 )
-from bars import Contract
+from bars import MINUTE_MS, Contract
 from bars.interval import DAY_MS
 from storage import ContractsSeen
 from tests.support.actors import Heard, Kill, Stage
@@ -291,3 +291,13 @@ def test_a_stored_contract_whose_symbol_went_to_another_ends_there_and_is_not_as
     assert seen == ContractsSeen([newer, replace(BTC, delivery_ms=newer.onboard_ms)], "{}")
     assert world.backfill.of(KeepHistory) == [KeepHistory(newer)]
     assert world.asked(StopPair) == [StopPair(BTC.key)]
+
+
+def test_a_pair_that_does_not_know_that_its_symbol_went_to_another_is_stopped_by_a_later_directory() -> None:
+    world = World()
+    newer = replace(BTC, onboard_ms=MONDAY_MS + DAY_MS // 2)
+    ended = replace(BTC, delivery_ms=newer.onboard_ms - MINUTE_MS)
+    world.tell(ContractsFetched(ExchangeInfo([newer], 2_400, [], "{}"), stored=[ended, newer]))
+    world.tick()
+    assert world.asked(StopPair) == [StopPair(BTC.key)]
+    assert world.backfill.of(KeepHistory) == [KeepHistory(newer)]

@@ -155,12 +155,15 @@ class Directory(Actor):
             stream.tell(ContractChanged(contract))
 
     def _superseded(self, listed: list[Contract]) -> list[Contract]:
-        """Contracts whose symbol went to a newer one: each ends where the newer begins, whatever was announced."""
+        """Contracts whose symbol went to a newer one: each ends where the newer begins, whatever was announced.
+
+        Also those of which this is stored already: their pairs may still run, and not know it.
+        """
         newest = {contract.symbol: contract for contract in listed}
         return [
-            replace(known, delivery_ms=newest[known.symbol].onboard_ms)
+            replace(known, delivery_ms=min(known.delivery_ms, newest[known.symbol].onboard_ms))
             for known in {**self._stored, **self._contracts}.values()
-            if known.symbol in newest and known.onboard_ms < newest[known.symbol].onboard_ms < known.delivery_ms
+            if known.symbol in newest and known.onboard_ms < newest[known.symbol].onboard_ms
         ]
 
     def _is_chosen(self, contract: Contract) -> bool:
