@@ -463,7 +463,7 @@ class PairMemberStarted:
 class Watched:
     """Subscribers listen to these intervals: tell the hub of every change, not only of closed bars.
 
-    `final_ms` is the newest minute of the contract whose final went out, in this process.
+    `final_ms` is the newest minute of the contract until which all finals went out, in this process.
     """
 
     intervals: frozenset[Interval]

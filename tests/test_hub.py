@@ -232,3 +232,52 @@ def test_what_history_completes_does_not_overtake_minutes_that_are_still_to_come
         bar = IntervalBar(FIVE_MINUTES, a_bar(MONDAY_MS + 5 * MINUTE_MS))
         world.tell(BarsPublished(BTC, [bar], closed=True, is_history=True))
         assert len(listener.heard) == (last_told == 9)
+
+
+def finals_of(listener: Listener) -> list[int]:
+    return [minute for _, _, minute, closed in listener.heard if closed]
+
+
+def test_a_larger_bar_that_comes_before_its_forerunner_waits_for_it() -> None:
+    world = World()
+    world.start(BTC)
+    listener = world.subscribe("me", interval=FIVE_MINUTES)
+    world.publish(0, closed=True, interval=FIVE_MINUTES)
+    for minute in range(4, 15):
+        world.publish(minute, closed=True)
+    world.publish(10, closed=True, interval=FIVE_MINUTES)
+    assert finals_of(listener) == [0]
+    world.start(BTC)  # a pair that begins anew goes on where nothing is missing
+    assert world.aggregators[BTC].of(Watched)[-1].final_ms == MONDAY_MS + 4 * MINUTE_MS
+    world.publish(5, closed=True, interval=FIVE_MINUTES)
+    assert finals_of(listener) == [0, 5, 10]
+    world.publish(10, closed=True, interval=FIVE_MINUTES)
+    assert finals_of(listener) == [0, 5, 10]
+    world.start(BTC)
+    assert world.aggregators[BTC].of(Watched)[-1].final_ms == MONDAY_MS + 14 * MINUTE_MS
+
+
+def test_a_larger_bar_waits_ten_minutes_at_most_for_its_forerunner() -> None:
+    world = World()
+    listener = world.subscribe("me", interval=FIVE_MINUTES)
+    world.publish(0, closed=True, interval=FIVE_MINUTES)
+    for minute in range(4, 25):
+        world.publish(minute, closed=True)
+        if minute % 5 == 4 and minute > 9:
+            world.publish(minute - 4, closed=True, interval=FIVE_MINUTES)
+    assert finals_of(listener) == [0]
+    world.publish(25, closed=True)
+    assert finals_of(listener) == [0, 10, 15, 20]
+
+
+def test_where_minutes_are_left_out_no_larger_bar_waits() -> None:
+    world = World()
+    world.start(BTC)
+    listener = world.subscribe("me", interval=FIVE_MINUTES)
+    world.publish(0, closed=True, interval=FIVE_MINUTES)
+    for minute in (4, 5, 6, 8, 9, 10, 11, 12, 13, 14):
+        world.publish(minute, closed=True)
+    world.publish(10, closed=True, interval=FIVE_MINUTES)
+    assert finals_of(listener) == [0, 10]
+    world.start(BTC)
+    assert world.aggregators[BTC].of(Watched)[-1].final_ms == MONDAY_MS + 14 * MINUTE_MS

@@ -9,11 +9,15 @@ from typing import Any
 
 from actors.messages import BarsPublished, FeedStarted, Listening, PairMemberStarted, Subscribe, Unsubscribe, Watched
 from actors.runtime.cell import Actor, Address
-from bars import MINUTE, MINUTE_MS, STORED, ContractKey, Interval, IntervalBar
+from bars import LARGER, MINUTE, MINUTE_MS, STORED, ContractKey, Interval, IntervalBar
 from wire.frames import KlineEvent
 from wire.published import BarEvent
 
 logger = logging.getLogger(__name__)
+
+HELD_MS = 10 * MINUTE_MS
+"""A larger bar whose forerunner has not come waits for so many further minutes, as long as a missing minute is waited
+for."""
 
 
 @dataclass(slots=True)
@@ -27,6 +31,10 @@ class HubBook:
     keys: dict[str, set[ContractKey]] = field(default_factory=dict)
     """The contracts that have members, by symbol."""
     finals_ms: dict[tuple[ContractKey, Interval], int] = field(default_factory=dict)
+    jumped_ms: dict[ContractKey, int] = field(default_factory=dict)
+    """The last minute that went out although the one before had not: what lies between will not come."""
+    held: dict[ContractKey, list[IntervalBar]] = field(default_factory=dict)
+    """Larger bars whose forerunners are still to come."""
     feeds: dict[str, Address] = field(default_factory=dict)
 
     def add(self, subscriber: Subscribe) -> None:
@@ -42,6 +50,29 @@ class HubBook:
                 del self.by_symbol[gone.symbol]
         return gone
 
+    def lacks(self, key: ContractKey, completed: IntervalBar) -> bool:
+        """Whether a larger bar is missing between the last that was told of and this one, and is still to come."""
+        interval, bar = completed
+        last_ms = self.finals_ms.get((key, interval))
+        if last_ms is None or interval.next_open(last_ms) >= bar.open_ms:
+            return False
+        return self.jumped_ms.get(key, 0) <= interval.next_open(last_ms)
+
+    def told_until_ms(self, key: ContractKey) -> int | None:
+        """The last minute such that it, all before it, and all larger bars that ended by then were told of."""
+        minute_ms = self.finals_ms.get((key, MINUTE))
+        if minute_ms is None:
+            return None
+        until_ms = minute_ms
+        for interval in LARGER:
+            last_ms = self.finals_ms.get((key, interval))
+            if last_ms is None:
+                continue
+            end_ms = interval.next_open(last_ms)
+            if self.jumped_ms.get(key, 0) <= end_ms < interval.floor(minute_ms + MINUTE_MS):
+                until_ms = min(until_ms, end_ms - MINUTE_MS)
+        return until_ms
+
     def for_symbol(self, symbol: str) -> list[Subscribe]:
         """Who listens to a symbol, those to all symbols included."""
         everybody = self.by_symbol.get(None)
@@ -52,8 +83,9 @@ class HubBook:
 class Hub(Actor):
     """Hands bars to the subscribers that want them.
 
-    After a bar's final, nothing of that bar or of an earlier one of its series goes out. A subscriber that
-    cannot take a bar at once, or raises, is cut off, never waited for.
+    After a bar's final, nothing of that bar or of an earlier one of its series goes out. A larger bar waits for the one
+    before it, which a crash may have delayed, for a while. A subscriber that cannot take a bar at once, or raises, is
+    cut off, never waited for.
     """
 
     def __init__(self, book: HubBook) -> None:
@@ -89,13 +121,40 @@ class Hub(Actor):
     def _publish(self, key: ContractKey, bars: Sequence[IntervalBar], closed: bool, said: KlineEvent | None) -> None:
         finals_ms = self._book.finals_ms
         subscribers = self._book.for_symbol(key.symbol)
-        for interval, bar in bars:
-            if bar.open_ms <= finals_ms.get((key, interval), -1):
+        for completed in bars:
+            interval, bar = completed
+            last_ms = finals_ms.get((key, interval), -1)
+            if bar.open_ms <= last_ms:
                 continue
             if closed:
+                if interval is MINUTE:
+                    if bar.open_ms != last_ms + MINUTE_MS:
+                        self._book.jumped_ms[key] = bar.open_ms
+                elif self._book.lacks(key, completed):
+                    self._book.held.setdefault(key, []).append(completed)
+                    continue
                 finals_ms[key, interval] = bar.open_ms
             if subscribers:
                 self._deliver(BarEvent(key, interval, bar, closed, said), subscribers)
+        if closed and key in self._book.held:
+            self._let_go(key)
+
+    def _let_go(self, key: ContractKey) -> None:
+        """Tell of the larger bars that wait no longer: what they waited for was told of, or has not come for long."""
+        told_ms = self._book.finals_ms.get((key, MINUTE), 0)
+        held = sorted(self._book.held.pop(key), key=lambda one: (one.bar.open_ms, one.interval.span_ms))
+        for completed in held:
+            interval, bar = completed
+            if not self._book.lacks(key, completed) or interval.next_open(bar.open_ms) + HELD_MS <= told_ms:
+                self._tell_final(key, completed)
+            else:
+                self._book.held.setdefault(key, []).append(completed)
+
+    def _tell_final(self, key: ContractKey, completed: IntervalBar) -> None:
+        interval, bar = completed
+        if bar.open_ms > self._book.finals_ms.get((key, interval), -1):
+            self._book.finals_ms[key, interval] = bar.open_ms
+            self._deliver(BarEvent(key, interval, bar, True, None), self._book.for_symbol(key.symbol))
 
     def _deliver(self, event: BarEvent, subscribers: list[Subscribe]) -> None:
         for subscriber in subscribers:
@@ -124,7 +183,7 @@ class Hub(Actor):
         intervals: set[Interval] = set()
         for subscriber in self._book.for_symbol(key.symbol):
             intervals.update(STORED if subscriber.interval is None else (subscriber.interval,))
-        watched = Watched(frozenset(intervals), self._book.finals_ms.get((key, MINUTE)))
+        watched = Watched(frozenset(intervals), self._book.told_until_ms(key))
         for member in self._book.members[key].values():
             member.tell(watched)
 
