@@ -10,7 +10,7 @@ from bars.history import parse_history
 from exchange import Refused, Reply
 from exchange.simulated import default_plan
 from exchange.simulated.timeline import Update
-from exchange.simulated.world import World
+from exchange.simulated.world import Series, World
 from storage import Gap
 from tests.support.virtual import VirtualExchange, VirtualSystem
 from wire.requests import KlinesRequest
@@ -36,9 +36,9 @@ class SecretiveExchange(VirtualExchange):
                 raise Refused("asking: got HTTP 400", status=400, code=-1122, message="Invalid symbol status.")
         return Reply(shown, reply.used_weight)
 
-    def _send(self, symbol: str, update: Update) -> None:
-        if symbol != SYMBOL or not self._hides(update.open_ms):
-            super()._send(symbol, update)
+    def _send(self, series: Series, update: Update) -> None:
+        if series.contract.symbol != SYMBOL or not self._hides(update.open_ms):
+            super()._send(series, update)
 
     def _hides(self, open_ms: int) -> bool:
         return self.hidden.start_ms <= open_ms < self.hidden.stop_ms

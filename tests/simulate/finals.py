@@ -1,0 +1,103 @@
+"""A subscriber to all bars that keeps account: each final once and in order, nothing of a bar after its final."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+
+from actors.filling.backfill import RESUME_WITHIN_MS
+from actors.messages import BarsPublished, FillHole, Resume
+from bars import MINUTE, MINUTE_MS, Bar, ContractKey, Interval, Span
+from tests.simulate.shape import clock
+from wire.published import BarEvent
+
+Series = tuple[ContractKey, Interval]
+
+
+class Finals:
+    """What one process told its subscribers. Subscribe with `deliver`.
+
+    Args:
+        never: minutes that the exchange never has a bar for, by symbol.
+        relisted: contracts whose symbols go to others.
+    """
+
+    def __init__(self, never: Mapping[str, frozenset[int]], relisted: frozenset[ContractKey]) -> None:
+        self._never = never
+        self._relisted = relisted
+        self.wrong: list[str] = []
+        self._finals: dict[Series, list[Bar]] = {}
+        self._newest_ms: dict[Series, int] = {}
+        self._progress_ms: dict[ContractKey, int] = {}
+        self._excused: dict[ContractKey, list[Span]] = {}
+        self._jumps: Counter[ContractKey] = Counter()
+        self._jumped: set[ContractKey] = set()
+
+    def on_message(self, name: str, message: object, now_ms: int) -> None:
+        """Learn of minutes that a stream goes on without, knowingly: no finals can come of them."""
+        match message:
+            case FillHole(contract, span):
+                self._excused.setdefault(contract.key, []).append(span)
+            case Resume(next_ms):
+                symbol, onboard_ms = name.removeprefix("stream ").rsplit("@", 1)
+                key = ContractKey(symbol, int(onboard_ms))
+                told_ms = self._newest_ms.get((key, MINUTE))
+                if next_ms is None or (told_ms is not None and now_ms - told_ms > RESUME_WITHIN_MS):
+                    self._jumps[key] += 1
+                    if told_ms is not None:
+                        self._jumped.add(key)
+
+    def deliver(self, event: BarEvent) -> bool:
+        """Take one bar."""
+        key, interval, bar, closed, _ = event
+        series, last_ms = (key, interval), self._newest_ms.get((key, interval), -1)
+        if bar.open_ms <= last_ms:
+            kind = "another final" if closed else "a frame"
+            self.wrong.append(
+                f"{key.symbol} {interval} {clock(bar.open_ms)}: {kind} after the final of {clock(last_ms)}"
+            )
+        if not closed and interval is MINUTE:
+            self._progress_ms[key] = bar.open_ms
+        if closed:
+            if interval is MINUTE and self._jumps[key] and bar.open_ms != last_ms + MINUTE_MS:
+                self._jumps[key] -= 1
+                self._excused.setdefault(key, []).append(Span(last_ms + MINUTE_MS, bar.open_ms))
+            self._newest_ms[series] = bar.open_ms
+            self._finals.setdefault(series, []).append(bar)
+        return True
+
+    def left_out(self, unheard: Iterable[BarsPublished], *, is_much_lost: bool) -> Iterator[str]:
+        """Bars between the first final of a series and the last that no final was told of.
+
+        Args:
+            unheard: what nobody can have heard.
+            is_much_lost: whether minutes were lost that subscribers had been told of; then no larger bars of them are
+                told of, however late they come.
+        """
+        lost = {(sent.key, interval, bar.open_ms) for sent in unheard for interval, bar in sent.bars}
+        for (key, interval), bars in self._finals.items():
+            is_lost = is_much_lost or key in self._jumped
+            if key in self._relisted or (is_lost and interval is not MINUTE):
+                continue  # the frames of the one that came after it may reach it until somebody says so
+            never = self._never.get(key.symbol, frozenset())
+            told_ms = {bar.open_ms for bar in bars}
+            minutes = self._finals.get((key, MINUTE), bars)
+            at_ms, last_ms = interval.floor(max(bars[0].open_ms, minutes[0].open_ms)), bars[-1].open_ms
+            while at_ms < last_ms:
+                span = Span(at_ms, interval.next_open(at_ms))
+                is_excused = any(not span.intersect(one).is_empty for one in self._excused.get(key, ()))
+                is_excused |= any(minute_ms in never for minute_ms in range(*span, MINUTE_MS))
+                if at_ms not in told_ms and (key, interval, at_ms) not in lost and not is_excused:
+                    yield f"{key.symbol} {interval} {clock(at_ms)}: no final went out"
+                at_ms = interval.next_open(at_ms)
+
+    def silent(self, keys: Iterable[ContractKey], since_ms: int) -> Iterator[str]:
+        """Contracts that trade of which finals went out, and no bars in progress."""
+        for key in keys:
+            is_live = self._newest_ms.get((key, MINUTE), 0) > since_ms
+            if is_live and self._progress_ms.get(key, 0) < since_ms:
+                yield f"{key.symbol}: no bar in progress went out since {clock(since_ms)}"
+
+    @property
+    def count(self) -> int:
+        return sum(map(len, self._finals.values()))
