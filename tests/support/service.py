@@ -56,14 +56,16 @@ def last_minute_ms(reader: Reader, interval: Interval) -> int:
 
 
 def differences(reader: Reader, world: World) -> list[str]:
-    """Every closed bar that is not the exchange's, and every hole between a series' first bar and its last."""
+    """Every closed bar that is not the exchange's, and every hole between a series' first bar and its last.
+
+    What is stored while this looks is not looked at.
+    """
     found = []
     for series in reader.series():
         record = reader.get(series.key)
         assert record is not None
-        stored = {
-            one.bar.open_ms: one.bar for one in reader.bars(record, series.interval, limit=1_000_000) if one.closed
-        }
+        bars = reader.bars(record, series.interval, end_ms=series.last_ms, limit=1_000_000)
+        stored = {one.bar.open_ms: one.bar for one in bars if one.closed}
         stop_ms = series.interval.next_open(series.last_ms)
         for truth in world.bars(series.key.symbol, series.interval, series.first_ms, stop_ms):
             mine = stored.pop(truth.open_ms, None)

@@ -1,0 +1,78 @@
+"""The database locked by another program: a SQL prompt with `BEGIN EXCLUSIVE`, left open over lunch."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.faults.trial import KLINES, trial, until
+
+HOLDER = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], timeout=30, isolation_level=None)
+connection.execute("BEGIN EXCLUSIVE")
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def run(arguments: Sequence[str] = ()) -> str:
+    """Hold the lock for a minute while it runs, then while it is to stop and to start."""
+    parser = argparse.ArgumentParser(prog="python -m tests.faults locked", description=__doc__)
+    parser.add_argument("--symbols", type=int, default=120)
+    parser.add_argument("--speed", type=float, default=20.0)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    chosen = parser.parse_args(arguments)
+    with trial(symbols=chosen.symbols, speed=chosen.speed) as one:
+        one.start()
+        one.expect_well()
+        one.expect_truth()
+        before_mb, answers = one.memory_mb(), 0
+        with held(one.database):
+            stop_s = time.monotonic() + chosen.seconds
+            ill_s = one.expect_ill("locked", 30)
+            while time.monotonic() < stop_s:
+                assert one.ask(KLINES).status == 200
+                answers += 1
+                time.sleep(0.2)
+            waiting = one.status()["database"]["waiting"]
+            while_mb = one.memory_mb()
+        well_s = one.expect_well()
+        bars, equal_s = one.expect_truth()
+        with held(one.database):
+            one.expect_ill("locked", 30)
+            began_s = time.monotonic()
+            status = one.stop()
+            stopped_s = time.monotonic() - began_s
+            one.launch()
+            until(lambda: one.has_ended, 60, "the start was given up")
+            assert one.running.returncode == 4, one.words()
+            refusal = one.words().strip()
+            assert refusal.count("\n") == 0, refusal
+        one.start()
+        one.expect_well()
+        bars, _ = one.expect_truth()
+        assert one.stop() == 0
+    return (
+        f"locked for {chosen.seconds:.0f} s: 503 after {ill_s:.0f} s, all {answers} questions answered, {waiting:,} bars "
+        f"kept meanwhile ({before_mb} to {while_mb} MB); well {well_s:.1f} s after, equal {equal_s:.1f} s later, {bars:,} "
+        f"bars; a stop while locked took {stopped_s:.1f} s (status {status}), a start ended with 4: {refusal[-70:]!r}"
+    )
+
+
+@contextmanager
+def held(database: Path) -> Iterator[None]:
+    """Another process that keeps SQLite's lock."""
+    command = [sys.executable, "-c", HOLDER, str(database)]
+    holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n", "the lock was not to be had"
+        yield
+    finally:
+        holder.communicate(timeout=30)
