@@ -381,9 +381,9 @@ def test_a_child_that_is_stuck_lives_again_on_another_thread_with_its_letters(
     for letter in ("a", "stick", "b"):
         sticky.tell(letter)
     assert entered.wait(DEADLINE_S)
-    house.tell(Beat(1_000.0))
+    house.pass_time(STUCK_S)
     now_s[0] = STUCK_S + 1
-    house.tell(Beat(1_000.0 + STUCK_S))
+    house.pass_time(1.0)
     assert sticky.ask("c", DEADLINE_S) == 3
     assert told == ["a", "b", "c"]
     assert house.parts.addresses["neighbour"].ask("there?", DEADLINE_S) == 1
@@ -392,6 +392,32 @@ def test_a_child_that_is_stuck_lives_again_on_another_thread_with_its_letters(
     leave.set()
     _stop(house, threads)
     assert set(threading.enumerate()) <= before
+
+
+def test_after_the_whole_process_stood_still_nobody_is_taken_for_stuck() -> None:
+    now_s = [0.0]
+    entered, leave = threading.Event(), threading.Event()
+    lives: list[Actor] = []
+
+    class Waiting(Actor):
+        def begin(self) -> None:
+            lives.append(self)
+
+        def receive(self, message: Any) -> None:  # noqa: ARG002
+            entered.set()
+            leave.wait(DEADLINE_S)
+
+    threads = RealThreads(lambda: now_s[0])
+    house = House(ChildSpec("waiting", Waiting, own_thread=True, every_beats=0), threads=threads)
+    house.pass_time(2 * STUCK_S)
+    house.parts.addresses["waiting"].tell("wait")
+    assert entered.wait(DEADLINE_S)
+    now_s[0] += 2 * STUCK_S
+    house.now_s += 2 * STUCK_S
+    house.pass_time(STUCK_S)
+    assert len(lives) == 1
+    leave.set()
+    _stop(house, threads)
 
 
 def _stop(house: House, threads: RealThreads) -> None:
@@ -418,11 +444,12 @@ def test_one_that_is_stuck_again_and_again_is_given_up_and_can_still_be_stopped(
 
     threads = RealThreads(lambda: now_s[0])
     house = House(ChildSpec("sticky", Sticky, own_thread=True, every_beats=0), threads=threads)
+    house.pass_time(STUCK_S + 1)
     for number, event in enumerate(entered):
         house.parts.addresses["sticky"].tell(number)
         assert event.wait(DEADLINE_S)
         now_s[0] += STUCK_S + 1
-        house.tell(Beat(1_000.0 + number))
+        house.pass_time()
     assert house.gave_up == ["sticky was stuck too often"]
     leave.set()
     _stop(house, threads)

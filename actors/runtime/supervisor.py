@@ -40,6 +40,8 @@ CHILDREN_IN_STEP = 128
 each second; neighbours stay together, since their bars in progress share the pages of the file."""
 STUCK_S = 60.0
 """A turn this long is no turn any more. Time-outs of the network end well before."""
+ASLEEP_S = 10.0
+"""A supervisor that was not told the time for so long stood still, and everybody with it: a laptop's lid, SIGSTOP."""
 
 
 @dataclass(slots=True)
@@ -99,6 +101,7 @@ class Supervisor(Actor):
         self._children: dict[str, _Child] = {}
         self._clock = ExchangeClock()
         self._now_s = 0.0
+        self._awake_since_s = 0.0
         self._steps = 0
         self._restarts = 0
         self._is_stopping = False
@@ -183,6 +186,8 @@ class Supervisor(Actor):
             self._wiring.give_up(reason)
 
     def _beat(self, monotonic_s: float) -> None:
+        if monotonic_s - self._now_s > ASLEEP_S:
+            self._awake_since_s = monotonic_s
         self._now_s = monotonic_s
         self._steps += 1
         now_ms = self._clock.now_ms(monotonic_s)
@@ -212,6 +217,8 @@ class Supervisor(Actor):
                 other.cell.restart()
 
     def _look_for_stuck(self) -> None:
+        if self._now_s - self._awake_since_s <= STUCK_S:
+            return  # whoever was in a turn when all stood still seems to have been in it all the time
         for cell in self._wiring.threads.unstick(STUCK_S):
             child = self._children.get(cell.name)
             if child is None:
