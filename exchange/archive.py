@@ -8,7 +8,7 @@ import ssl
 import struct
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import quote, urlencode
 
@@ -28,11 +28,15 @@ from wire.archive import (
     parse_listing,
 )
 
-ZIP_BYTES_MAX = 64 * 1024 * 1024
-CSV_BYTES_MAX = 256 * 1024 * 1024
+ZIP_BYTES_MAX = 16 * 1024 * 1024
+CSV_BYTES_MAX = 32 * 1024 * 1024
 """A month of minutes has 4 to 5.5 MB of text."""
-LISTING_BYTES_MAX = 16 * 1024 * 1024
+CHECKSUM_BYTES_MAX = 64 * 1024
+LISTING_BYTES_MAX = 4 * 1024 * 1024
+"""A page has a thousand keys, some 400 KB."""
 PAGES_MAX = 1000
+LISTED_MAX = 100_000
+"""Of one series. Twenty years of days, with their checksums, are 15,000."""
 _BROKEN_ZIP = (
     *(zipfile.BadZipFile, zlib.error, struct.error, NotImplementedError),
     *(RuntimeError, ValueError, EOFError, OSError),
@@ -102,7 +106,7 @@ class ArchiveClient:
             expected = self._checksum(file)
             if expected == known is not None:
                 return Download(b"", known, 0)
-            body = None if expected is None else self._get(file.key)
+            body = None if expected is None else self._get(file.key, ZIP_BYTES_MAX)
             if body is None:
                 return None
             got = hashlib.sha256(body).hexdigest()
@@ -111,7 +115,7 @@ class ArchiveClient:
         raise WrongChecksum(f"GET /{file.key}: expected the SHA-256 {expected}, got {got}, twice")
 
     def _checksum(self, file: ArchiveFile) -> str | None:
-        body = self._get(f"{file.key}{CHECKSUM}")
+        body = self._get(f"{file.key}{CHECKSUM}", CHECKSUM_BYTES_MAX)
         try:
             return None if body is None else parse_checksum(body, file)
         except InvalidArchive as error:
@@ -124,29 +128,31 @@ class ArchiveClient:
             kind: `DAY` or `MONTH`: those of the days or of the months.
             after: only keys behind this one.
         """
-        prefix = folder(symbol, interval, kind)
-        found: list[Listed] = []
-        marker: str | None = after
-        for _ in range(PAGES_MAX):
-            page = self.page(prefix, marker or "")
-            found += page.files
-            if page.next_marker is None:
-                return found
-            if page.next_marker <= (marker or ""):
-                break
-            marker = page.next_marker
-        raise InvalidAnswer(f"listing {prefix}: expected pages that go on, got the marker {marker!r:.120} again")
+        return [file for page in self._pages(folder(symbol, interval, kind), after) for file in page.files]
 
     def symbols(self, kind: Interval) -> list[str]:
         """The names of all folders: perpetuals, quarterlies and settled contracts, in the archive's spelling."""
         prefix = folder("", MINUTE, kind).partition("/klines/")[0] + "/klines/"
-        names: list[str] = []
-        marker: str | None = ""
-        while marker is not None:
+        folders = [name for page in self._pages(prefix) for name in page.folders]
+        return [name.removeprefix(prefix).rstrip("/") for name in folders]
+
+    def _pages(self, prefix: str, marker: str = "") -> Iterator[ListingPage]:
+        """All pages behind the key `marker`; a listing that never ends is given up."""
+        listed = 0
+        for _ in range(PAGES_MAX):
             page = self.page(prefix, marker)
-            names += [name.removeprefix(prefix).rstrip("/") for name in page.folders]
+            yield page
+            listed += len(page.files) + len(page.folders)
+            if page.next_marker is None:
+                return
+            if page.next_marker <= marker:
+                raise InvalidAnswer(
+                    f"listing {prefix}: expected pages that go on, got the marker {marker!r:.120} again"
+                )
+            if listed > LISTED_MAX:
+                break
             marker = page.next_marker
-        return names
+        raise InvalidAnswer(f"listing {prefix}: expected an end, got {listed} names and more")
 
     def page(self, prefix: str, marker: str = "") -> ListingPage:
         """One page of what is directly under `prefix`, behind the key `marker`."""
@@ -171,7 +177,7 @@ class ArchiveClient:
         self._files.close()
         self._listings.close()
 
-    def _get(self, key: str) -> bytes | None:
+    def _get(self, key: str, answer_bytes_max: int) -> bytes | None:
         asked = f"GET /{key}"
         no_parameters: Mapping[str, str] = {}
         answer = fetch(
@@ -181,7 +187,7 @@ class ArchiveClient:
             asked=asked,
             timeout_s=self._timeout_s,
             answer_timeout_s=20 * self._timeout_s,
-            answer_bytes_max=ZIP_BYTES_MAX,
+            answer_bytes_max=answer_bytes_max,
         )
         return None if answer.status == 404 else _body(asked, answer)
 

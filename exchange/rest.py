@@ -18,7 +18,11 @@ from wire.exchange_info import ExchangeInfo, InvalidExchangeInfo, parse_exchange
 from wire.requests import KlinesRequest, query
 from wire.rows import bars_from_rows, decode_rows
 
-ANSWER_BYTES_MAX = 64 * 1024 * 1024
+TIME_BYTES_MAX = 64 * 1024
+EXCHANGE_INFO_BYTES_MAX = 16 * 1024 * 1024
+"""924 symbols have 1.15 MB."""
+KLINES_BYTES_MAX = 1024 * 1024
+"""1,500 rows have 200 to 250 KB."""
 TIME_WEIGHT = 1
 EXCHANGE_INFO_WEIGHT = 1
 
@@ -58,24 +62,28 @@ class RestClient:
 
     def time(self) -> Reply[int]:
         """The exchange's time in UTC milliseconds. Weight 1."""
-        return self._get("/fapi/v1/time", {}, _read_time)
+        return self._get("/fapi/v1/time", {}, TIME_BYTES_MAX, _read_time)
 
     def exchange_info(self) -> Reply[ExchangeInfo]:
         """All contracts and the weight limit. Weight 1."""
-        return self._get("/fapi/v1/exchangeInfo", {}, parse_exchange_info)
+        return self._get("/fapi/v1/exchangeInfo", {}, EXCHANGE_INFO_BYTES_MAX, parse_exchange_info)
 
     def klines(self, request: KlinesRequest, scale: Scale) -> Reply[list[Bar]]:
         """The bars that `request` asks for, ascending, the last of them possibly still in progress.
 
         All have one scale: `scale`, widened where a value needs it. Weight by `wire.requests.klines_weight`.
         """
-        return self._get("/fapi/v1/klines", query(request), lambda body: _read_klines(body, request, scale))
+        return self._get(
+            "/fapi/v1/klines", query(request), KLINES_BYTES_MAX, lambda body: _read_klines(body, request, scale)
+        )
 
     def close(self) -> None:
         """Close all connections."""
         self._session.close()
 
-    def _get(self, path: str, parameters: Mapping[str, str], read: Callable[[bytes], T]) -> Reply[T]:
+    def _get(
+        self, path: str, parameters: Mapping[str, str], answer_bytes_max: int, read: Callable[[bytes], T]
+    ) -> Reply[T]:
         asked = f"GET {path}" + (f"?{urlencode(parameters, safe=':')}" if parameters else "")
         status, headers, body = fetch(
             self._session,
@@ -84,7 +92,7 @@ class RestClient:
             asked=asked,
             timeout_s=self._timeout_s,
             answer_timeout_s=3 * self._timeout_s,
-            answer_bytes_max=ANSWER_BYTES_MAX,
+            answer_bytes_max=answer_bytes_max,
         )
         if not 200 <= status < 300:
             raise error_from_answer(asked, status, headers, body)

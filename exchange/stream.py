@@ -15,6 +15,7 @@ import websocket
 
 from exchange.errors import Disconnected, ExchangeError, HandshakeRefused, Refused, Unreachable
 from exchange.fetch import USER_AGENT
+from exchange.handshake import HandshakeSocket
 from exchange.messages import MESSAGE_BYTES_MAX, MessageReader, ProtocolViolation
 from exchange.refusals import error_from_answer
 from exchange.tunnel import connect_to
@@ -23,6 +24,8 @@ from wire.errors import NO_CODE
 _READ_BYTES = 65_536
 _MANY_BYTES = 8_192
 """After a read of so much no more is waited for."""
+_HANDSHAKE_TIMEOUTS = 3
+"""A whole handshake may take so many times as long as each wait in it."""
 _GOODBYE_TIMEOUT_S = 0.5
 
 
@@ -59,7 +62,8 @@ class StreamConnection:
 
         Args:
             proxy: the URL of a proxy, as `proxy_for` gives it; the environment is not looked at.
-            timeout_s: for connecting, for each wait during the handshake, and later for sending.
+            timeout_s: for connecting, for each wait during the handshake, which may take three times as long, and later
+                for sending.
             tls: which certificates to trust; None: those of the system and of certifi.
 
         Raises:
@@ -75,7 +79,9 @@ class StreamConnection:
             raise Unreachable(f"{asked}: {type(error).__name__}: {error}") from error
         try:
             header = [f"User-Agent: {USER_AGENT}"]
-            opened.connect(url, socket=connected, timeout=timeout_s, redirect_limit=0, header=header)  # type: ignore[no-untyped-call]
+            bounded = HandshakeSocket(connected, _HANDSHAKE_TIMEOUTS * timeout_s)
+            opened.connect(url, socket=bounded, timeout=timeout_s, redirect_limit=0, header=header)  # type: ignore[no-untyped-call]
+            opened.sock = connected
         except websocket.WebSocketBadStatusException as error:
             connected.close()
             headers, body = error.resp_headers or {}, error.resp_body or b""

@@ -140,6 +140,12 @@ def test_all_symbols_of_the_archive_are_listed_over_several_pages(client: Archiv
     assert client.symbols(DAY) == sorted(["AUSDT", "币安人生USDT", *(contract.symbol for contract in MANY)])
 
 
+def test_a_listing_without_an_end_is_given_up(client: ArchiveClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("exchange.archive.LISTED_MAX", 8)
+    with pytest.raises(InvalidAnswer, match=r"listing data/futures/.*: expected an end, got 10 names and more"):
+        client.files("AUSDT", MINUTE, DAY)
+
+
 def a_zip(*names: str) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import tracemalloc
 from collections.abc import Iterator
 
 import pytest
@@ -233,14 +235,14 @@ def test_rows_that_were_not_asked_for_are_no_answer(
 )
 def test_rows_that_cannot_be_read_are_no_answer(server: ScriptedServer, client: RestClient, body: bytes) -> None:
     server.answers(Scripted(body=body))
-    with pytest.raises(InvalidAnswer, match="GET /fapi/v1/klines"):
+    with pytest.raises(InvalidAnswer, match=r"GET /fapi/v1/klines"):
         client.klines(KlinesRequest("BTCUSDT", MINUTE), SCALE)
 
 
 @pytest.mark.parametrize("body", [b"{}", b'{"serverTime":"1"}', b'{"serverTime":1', b"[]", b"\xff"])
 def test_a_time_that_cannot_be_read_is_no_answer(server: ScriptedServer, client: RestClient, body: bytes) -> None:
     server.answers(Scripted(body=body))
-    with pytest.raises(InvalidAnswer, match="GET /fapi/v1/time"):
+    with pytest.raises(InvalidAnswer, match=r"GET /fapi/v1/time"):
         client.time()
 
 
@@ -249,7 +251,7 @@ def test_an_exchange_info_that_cannot_be_read_is_no_answer(
     server: ScriptedServer, client: RestClient, body: bytes
 ) -> None:
     server.answers(Scripted(body=body))
-    with pytest.raises(InvalidAnswer, match="GET /fapi/v1/exchangeInfo"):
+    with pytest.raises(InvalidAnswer, match=r"GET /fapi/v1/exchangeInfo"):
         client.exchange_info()
 
 
@@ -301,13 +303,31 @@ def test_a_body_that_drips_is_given_up(server: ScriptedServer) -> None:
     client.close()
 
 
-def test_an_answer_without_bounds_is_given_up(
-    server: ScriptedServer, client: RestClient, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("compressed", [True, False])
+@pytest.mark.parametrize("status", [200, 500])
+def test_an_answer_far_beyond_what_was_asked_for_is_given_up(
+    server: ScriptedServer, client: RestClient, compressed: bool, status: int
 ) -> None:
-    monkeypatch.setattr("exchange.rest.ANSWER_BYTES_MAX", 1_000_000)
-    server.answers(Scripted(body=b" " * 50_000_000 + b"[]", compressed=True))
-    with pytest.raises(InvalidAnswer, match="at most 1000000 bytes"):
+    server.answers(Scripted(status, body=b" " * 50_000_000 + b"[]", compressed=compressed))
+    with pytest.raises(InvalidAnswer, match=r"GET /fapi/v1/klines.* at most 1048576 bytes, got more"):
         client.klines(KlinesRequest("BTCUSDT", MINUTE), SCALE)
+    with pytest.raises(InvalidAnswer, match=r"GET /fapi/v1/time.* at most 65536 bytes, got more"):
+        client.time()
+    with pytest.raises(InvalidAnswer, match=r"GET /fapi/v1/exchangeInfo.* at most 16777216 bytes, got more"):
+        client.exchange_info()
+
+
+def test_a_bomb_in_several_wrappings_is_given_up_before_it_is_big(server: ScriptedServer, client: RestClient) -> None:
+    wrapped = gzip.compress(gzip.compress(bytes(1 << 28)))
+    server.answers(Scripted(body=wrapped, headers={"Content-Encoding": "gzip, gzip"}))
+    tracemalloc.start()
+    try:
+        with pytest.raises(InvalidAnswer, match="at most 1048576 bytes, got more"):
+            client.klines(KlinesRequest("BTCUSDT", MINUTE), SCALE)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 32 << 20
 
 
 def test_after_an_error_the_next_request_is_answered(server: ScriptedServer, client: RestClient) -> None:

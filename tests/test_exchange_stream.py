@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import struct
 import threading
 import time
@@ -20,6 +21,7 @@ from exchange.errors import (
     ServerFault,
     Unreachable,
 )
+from exchange.handshake import HandshakeSocket
 from exchange.messages import MESSAGE_BYTES_MAX
 from exchange.stream import StreamConnection, market_stream_url
 from tests.support.certificates import loopback_tls
@@ -241,6 +243,30 @@ def test_a_refused_handshake_is_the_error_it_stands_for(
     with StreamPeer.running(refusal) as peer, pytest.raises(expected, match=r"opening ws://.*HTTP") as caught:
         StreamConnection.open(peer.url, timeout_s=PATIENCE_S)
     assert type(caught.value) is expected
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 8000000\r\n\r\n" + b"a" * 8_000_000,
+        b"HTTP/1.1 101 Switching Protocols\r\n" + b"X: a\r\n" * 1_000_000,
+        b"HTTP/1.1 101 " + b"a" * 8_000_000,
+    ],
+    ids=["body", "headers", "line"],
+)
+def test_a_handshake_far_beyond_what_was_asked_for_is_given_up(answer: bytes) -> None:
+    with StreamPeer.running(answer) as peer, pytest.raises(Unreachable, match="at most 65536 bytes, got more"):
+        StreamConnection.open(peer.url, timeout_s=20.0)
+
+
+def test_a_handshake_that_drips_is_given_up() -> None:
+    client, server = socket.socketpair()
+    with client, server:
+        server.send(b"HTTP/1.1 101")
+        patient, hasty = HandshakeSocket(client, timeout_s=60.0), HandshakeSocket(client, timeout_s=0.0)
+        assert patient.recv(1) == b"H"
+        with pytest.raises(ConnectionError, match=r"within 0\.0 s"):
+            hasty.recv(1)
 
 
 @pytest.mark.parametrize(
