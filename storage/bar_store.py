@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from peewee import SqliteDatabase
@@ -13,7 +13,7 @@ from bars import Interval
 from storage import contracts, retention
 from storage.changes import Change, CommitReport
 from storage.database import connection_of, expect_place, open_for_writing, transaction
-from storage.errors import translating
+from storage.errors import StorageFailed, translating
 from storage.lock import WriterLock
 from storage.transaction import Transaction
 
@@ -76,10 +76,13 @@ class BarStore:
             return retention.remove(connection, before_ms, rows_max, now_ms)
 
     def close(self) -> None:
-        """Bring the log into the file, as far as no reader is in the way, and let others write. Again does nothing."""
+        """Bring the log into the file, as far as that can be done now, and let others write. Again does nothing.
+
+        Where a reader is in the way, or the disk is full, SQLite does it later: the log is part of the database.
+        """
         try:
             if not self._database.is_closed():
-                with translating(f"closing {self._path}"):
+                with suppress(StorageFailed), translating(f"closing {self._path}"):
                     connection_of(self._database).execute("PRAGMA wal_checkpoint(PASSIVE)")
         finally:
             self._database.close()

@@ -84,6 +84,21 @@ store.close()
 """
 
 
+CLOSE_ON_A_FULL_DISK = """
+import resource, sys
+from bars import MINUTE
+from storage import BarStore, ClosedBars, ContractsSeen, Origin
+from tests.support.market import MONDAY_MS, a_contract, some_bars
+
+store = BarStore.open(sys.argv[1])
+bars = ClosedBars(a_contract().key, MINUTE, some_bars(MINUTE, MONDAY_MS, 2000), Origin.REST)
+store.commit([ContractsSeen([a_contract()]), bars])
+resource.setrlimit(resource.RLIMIT_FSIZE, (4_096, resource.RLIM_INFINITY))
+store.close()
+store.close()
+"""
+
+
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "a database? 100% #1 币安人生.db"
@@ -200,6 +215,16 @@ def test_a_full_disk_rolls_back_whole_and_the_same_commit_succeeds_once_there_is
     assert held_after == done
     assert inserted == 1000
     assert held(path) == done + 1000
+
+
+def test_a_store_is_closed_on_a_full_disk_and_its_log_is_brought_in_later(path: Path) -> None:
+    process = subprocess.run(
+        [sys.executable, "-c", CLOSE_ON_A_FULL_DISK, str(path)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (process.returncode, process.stderr) == (0, "")
+    assert held(path) == 2_000
+    BarStore.open(path).close()
+    assert held(path) == 2_000
 
 
 def test_a_database_that_may_not_grow_is_full_until_it_may(path: Path) -> None:
