@@ -227,6 +227,9 @@ class BarSystem:
         run = self._run
         if run is None or run.requests is None:
             return NOT_RUNNING
+        failing = self._status.get("database", {}).get("failing")
+        if failing is not None:
+            return f"the database cannot be written: {failing}"  # what is fetched would be waited for in vain
         return run.requests.fetch(key, interval, spans, timeout_s)
 
     def stop_fetching(self) -> None:
