@@ -59,9 +59,10 @@ def run(arguments: Sequence[str] = ()) -> str:
         bars, _ = one.expect_truth()
         assert one.stop() == 0
     return (
-        f"locked for {chosen.seconds:.0f} s: 503 after {ill_s:.0f} s, all {answers} questions answered, {waiting:,} bars "
-        f"kept meanwhile ({before_mb} to {while_mb} MB); well {well_s:.1f} s after, equal {equal_s:.1f} s later, {bars:,} "
-        f"bars; a stop while locked took {stopped_s:.1f} s (status {status}), a start ended with 4: {refusal[-70:]!r}"
+        f"locked for {chosen.seconds:.0f} s, {chosen.symbols} symbols: 503 after {ill_s:.0f} s, all {answers} questions "
+        f"answered, {waiting:,} bars kept meanwhile ({before_mb} to {while_mb} MB); well {well_s:.1f} s after, equal "
+        f"{equal_s:.1f} s later, {bars:,} bars; a stop while locked took {stopped_s:.1f} s (status {status}), a start "
+        f"ended with 4"
     )
 
 

@@ -1,12 +1,12 @@
 """Twenty thousand connections to the web port, and whether bars are still committed and questions still answered.
 
-    python -m tests.faults.many_connections [--connections 20000] [--kind silent|slow|keep|mixed]
+    python -m tests.faults many-connections [--connections 20000] [--kind silent|slow|keep|mixed]
 
 Starts `run.py demo`, opens the connections from several processes and loopback addresses (one address has some
 28,000 ports, and one process as many files as its limit says), and meanwhile asks for /healthz and for bars on new
 connections, ten times a second, and looks into the database. `silent` clients say nothing, `slow` ones send a letter
-of a request every second, `keep` ones ask once and stay, `mixed` is all three; who is closed comes again. Ends with
-status 0 when every minute was committed, every question was answered, and the service stopped in order.
+of a request every second, `keep` ones ask once and stay, `mixed` is all three; who is closed comes again. It holds
+when every minute was committed, every question was answered, and the service stopped in order.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from typing import Any
 
 from bars import MINUTE, MINUTE_MS
 from storage import Reader
+from tests.faults.outcome import Impossible
 from tests.support.ports import HOST, ask, connected, read_reply, request
 from tests.support.service import ROOT, last_minute_ms, wait_until
 
@@ -48,58 +49,76 @@ Counts = Any
 """Integers that processes share."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run it all; the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+def run(arguments: Sequence[str] = ()) -> str:
+    """Run it all; what was seen."""
+    parser = argparse.ArgumentParser(prog="python -m tests.faults many-connections", description=__doc__)
     parser.add_argument("--connections", type=int, default=20_000)
     parser.add_argument("--kind", choices=[*KINDS, "mixed"], default="mixed")
     parser.add_argument("--max-clients", default="2048", help="the service's option")
     chosen = parser.parse_args(arguments)
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < PER_PROCESS + 1_000:
+        raise Impossible(f"{PER_PROCESS + 1_000} open files (ulimit -Hn)")
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    with TemporaryDirectory() as folder:
-        database, log = Path(folder, "demo.db"), Path(folder, "demo.log")
-        with log.open("w") as file:
-            command = [
-                *(sys.executable, "run.py", "demo", "--port", "0", "--speed", SPEED),
-                *("--database", str(database), "--max-clients", chosen.max_clients),
-            ]
-            service = subprocess.Popen(command, cwd=ROOT, stderr=file)
-        try:
-            passed = judged(service, database, log, chosen.connections, chosen.kind)
-        finally:
-            service.send_signal(signal.SIGTERM)
-            status = service.wait(30)
-        print(f"the service ended with status {status}; its warnings:")
-        print(*[f"  {line}" for line in log.read_text().splitlines() if " INFO " not in line][:12], sep="\n")
-    return 0 if passed and status == 0 else 1
+    try:
+        with TemporaryDirectory() as folder:
+            return attacked(Path(folder), chosen.connections, chosen.kind, chosen.max_clients)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def judged(service: subprocess.Popen[bytes], database: Path, log: Path, count: int, kind: str) -> bool:
-    """Whether all went well; prints what was seen."""
+def attacked(folder: Path, connections: int, kind: str, max_clients: str) -> str:
+    database, log = folder / "demo.db", folder / "demo.log"
+    with log.open("w") as file:
+        command = [
+            *(sys.executable, "run.py", "demo", "--port", "0", "--speed", SPEED),
+            *("--database", str(database), "--max-clients", max_clients),
+        ]
+        service = subprocess.Popen(command, cwd=ROOT, stderr=file)
+    try:
+        seen = judged(service, database, log, connections, kind)
+    finally:
+        service.send_signal(signal.SIGTERM)
+        status = service.wait(30)
+    warnings = [f"  {line}" for line in log.read_text().splitlines() if " INFO " not in line]
+    print("  the service's warnings:", *warnings[:12], sep="\n")
+    assert status == 0, f"the service ended with status {status}"
+    return seen
+
+
+def judged(service: subprocess.Popen[bytes], database: Path, log: Path, count: int, kind: str) -> str:
+    """What was seen; some of it is printed on the way."""
     wait_until(lambda: "serving on" in log.read_text(), 60, "the service runs")
     match = re.search(r"serving on http://[^:]+:(\d+)", log.read_text())
     assert match is not None
     port = int(match[1])
     wait_until(lambda: all(ask(port, one).status == 200 for one in QUESTIONS), 60, "it is well")
     with closing(Reader(database)) as reader:
-        alone = questions(port, ALONE_S)
-        print(f"before: {alone}; {use(service)}")
+        alone, used_before = questions(port, ALONE_S), use(service)
+        print(f"  before: {alone}; {used_before}")
         before_ms, started_s = last_minute_ms(reader, MINUTE), time.monotonic()
-        storm, counts = under_attack(service, port, count, kind)
+        storm, counts, used = under_attack(service, port, count, kind)
         after_ms, took_s = last_minute_ms(reader, MINUTE), time.monotonic() - started_s
-        print(f"meanwhile: {storm}; {use(service)}")
-        print("connections opened {}, closed by the service and opened again {}, left at the end {}".format(*counts))
+        print(f"  meanwhile: {storm}; {use(service)}")
         calm = questions(port, ALONE_S)
-        print(f"afterwards: {calm}; {use(service)}")
+        print(f"  afterwards: {calm}; {use(service)}")
         minutes, expected = (after_ms - before_ms) // MINUTE_MS, took_s * int(SPEED) / 60
         gaps = sum(series.gaps for series in reader.series() if series.interval is MINUTE)
-        print(f"minutes committed of every contract meanwhile: {minutes} of about {expected:.0f}; gaps: {gaps}")
-    return not storm.failed and not calm.failed and minutes >= expected - 3 and gaps == 0
+    assert not storm.failed, f"meanwhile: {storm}"
+    assert not calm.failed, f"afterwards: {calm}"
+    assert minutes >= expected - 3, f"{minutes} minutes were committed of about {expected:.0f}"
+    assert gaps == 0, f"{gaps} minutes are missing"
+    return (
+        f"{counts[0]:,} connections opened, {counts[1]:,} of them closed by the service, {used} with all of them "
+        f"({used_before} before); meanwhile {storm}; all {minutes} minutes committed, no gap; afterwards {use(service)}"
+    )
 
 
-def under_attack(service: subprocess.Popen[bytes], port: int, count: int, kind: str) -> tuple[Questions, list[int]]:
-    """Questions while so many connections are opened and kept, and what `hold` counts."""
+def under_attack(
+    service: subprocess.Popen[bytes], port: int, count: int, kind: str
+) -> tuple[Questions, list[int], str]:
+    """Questions while so many connections are opened and kept, what `hold` counts, and what the service has of the
+    machine with all of them."""
     done = multiprocessing.Event()
     firsts = range(0, count, PER_PROCESS)
     counts: list[Counts] = [multiprocessing.Array("i", 3, lock=False) for _ in firsts]
@@ -117,11 +136,11 @@ def under_attack(service: subprocess.Popen[bytes], port: int, count: int, kind: 
         if all_open_s is None and sum(its[0] for its in counts) >= count:
             all_open_s = time.monotonic()
         assert all(client.is_alive() for client in clients), "a process of clients has died"
-    print(f"with all of them: {use(service)}")
+    used = use(service)
     done.set()
     for client in clients:
         client.join(60)
-    return asked, [sum(its[index] for its in counts) for index in range(3)]
+    return asked, [sum(its[index] for its in counts) for index in range(3)], used
 
 
 class Questions:
@@ -222,7 +241,3 @@ def use(service: subprocess.Popen[bytes]) -> str:
     match = re.search(r"VmRSS:\s+(\d+)", status)
     files = len(list(Path(f"/proc/{service.pid}/fd").iterdir()))
     return f"{files} open files, {int(match[1]) // 1024 if match else 0} MB"
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -67,7 +67,7 @@ class FaultyProxy:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="faulty-proxy", daemon=True)
 
-    def __enter__(self) -> FaultyProxy:
+    def __enter__(self) -> FaultyProxy:  # noqa: PYI034 - Self came with Python 3.11
         self._thread.start()
         assert self._ready.wait(START_S), "the proxy did not start"
         return self

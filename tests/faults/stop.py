@@ -33,6 +33,6 @@ def run(arguments: Sequence[str] = ()) -> str:
         assert one.stop() == 0
     return (
         f"{chosen.symbols} symbols stood still for {chosen.seconds:.0f} s, {chosen.speed * chosen.seconds / 60:.0f} "
-        f"minutes of the market: well again after {well_s:.1f} s, all {bars:,} bars equal after {well_s + equal_s:.1f} s; "
-        f"{restarts} actors began anew, {reconnects} connections"
+        f"minutes of the market: well again after {well_s:.1f} s, all {bars:,} bars equal after "
+        f"{well_s + equal_s:.1f} s; {restarts} actors began anew, {reconnects} new connections"
     )

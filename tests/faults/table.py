@@ -6,7 +6,18 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
-from tests.faults import bad_network, half_open, kill, locked, stop
+from tests.faults import (
+    bad_network,
+    clock,
+    enormous,
+    full_disk,
+    half_open,
+    kill,
+    locked,
+    many_connections,
+    read_only,
+    stop,
+)
 
 
 class Fault(NamedTuple):
@@ -26,5 +37,10 @@ _ALL = (
     Fault("half-open", "connections that swallow everything and never end", half_open.run),
     Fault("bad-network", "a network that delays, cuts, damages and lies", bad_network.run),
     Fault("locked", "the database locked by another program for a minute", locked.run),
+    Fault("full-disk", "a full disk, and a limit for the size of files", full_disk.run),
+    Fault("read-only", "a disk made read-only by the kernel, and permissions lost", read_only.run),
+    Fault("clock", "this machine's clock wrong by hours, and jumping", clock.run),
+    Fault("enormous", "answers of hundreds of megabytes, gzip bombs, endless headers", enormous.run),
+    Fault("many-connections", "20,000 connections to the web port", many_connections.run),
 )
 FAULTS: Mapping[str, Fault] = MappingProxyType({fault.name: fault for fault in _ALL})

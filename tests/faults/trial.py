@@ -39,7 +39,7 @@ class Trial:
         folder: where the database is.
         logs: where its log is; may be the same.
         options: of the command line, behind those that every trial has.
-        before: what comes before the command, such as `faketime`.
+        program: what Python is to run.
         environment: beside that of this process.
         user: the user that it runs as; None: this one.
     """
@@ -48,7 +48,7 @@ class Trial:
     folder: Path
     logs: Path
     options: Sequence[str] = ()
-    before: Sequence[str] = ()
+    program: Sequence[str] = ("run.py",)
     environment: Mapping[str, str] = field(default_factory=dict)
     user: int | None = None
     process: subprocess.Popen[str] | None = None
@@ -71,7 +71,7 @@ class Trial:
         """Start the process, and wait for nothing."""
         self._log_begins = self.log.stat().st_size if self.log.exists() else 0
         command = [
-            *(*self.before, sys.executable, "run.py", "serve", "--port", "0", "--database", str(self.database)),
+            *(sys.executable, *self.program, "serve", "--port", "0", "--database", str(self.database)),
             *("--rest-url", self.exchange.rest_url, "--ws-url", self.exchange.ws_url),
             *("--history", SHORT_HISTORY, *self.options),
         ]
@@ -166,7 +166,7 @@ class Trial:
             return reader.bars_count(), caught_up_s + equal_s
 
     def expect_sound(self) -> None:
-        """The file is whole, and what it holds is right, though not all need be there: to be asked of a dead service."""
+        """What is stored is right, though not all need be there."""
         with closing(Reader(self.database)) as reader:
             wrong = [line for line in differences(reader, self.exchange.world) if not line.endswith("is missing")]
         assert not wrong, f"{len(wrong)} bars are wrong, such as {wrong[:5]}"
