@@ -287,10 +287,10 @@ class Reader:
             return row[0] if row else None
 
     def size_bytes(self) -> int:
-        """What the database takes on disk, with its log."""
+        """What the database takes on disk, with its log; less where that may not be looked at any more."""
         size = 0
         for path in (self._path, Path(f"{self._path}-wal")):
-            with suppress(FileNotFoundError):
+            with suppress(OSError):
                 size += path.stat().st_size
         return size
 

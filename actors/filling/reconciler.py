@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from types import MappingProxyType
 from typing import Any
 
@@ -97,14 +98,16 @@ class Reconciler(Actor):
         self._reported_s: float | None = None
         self._ledger_s: float | None = None
         self._gaps: dict[str, Any] = {}
+        self._held = ExitStack()
 
     def begin(self) -> None:
         self._reader = self._open_reader()
+        self._held.callback(self._reader.close)
         state = self._reader.service_state()
         self._last_life_ms = None if state is None else state.exchange_ms
 
     def end(self) -> None:
-        self._reader.close()
+        self._held.close()
 
     def receive(self, message: Any) -> None:
         match message:
