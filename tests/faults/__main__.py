@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -32,7 +31,8 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def tried(fault: Fault, options: Sequence[str]) -> int:
-    """Run one here, and say in one line how it went."""
+    """Run one here, and say in one line how it went. SIGTERM ends it, and what it has started."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     began_s = time.monotonic()
     try:
         word, seen, status = "held", fault.run(options), 0
@@ -55,7 +55,7 @@ def in_a_process(fault: Fault) -> int:
         return 1
     finally:
         if process.poll() is None:
-            os.killpg(process.pid, signal.SIGTERM)
+            process.terminate()
             process.wait()
 
 

@@ -45,7 +45,8 @@ def run(arguments: Sequence[str] = ()) -> str:
                     one.exchange.disconnect_all()
                 until(lambda: server.seen["answers"] > before, 120, f"{place} is asked")  # noqa: B023
                 time.sleep(chosen.seconds)
-                server.giant = None
+                server.giant, before = None, server.seen["passed"]
+                until(lambda: server.seen["passed"] > before, 120, f"{place} is asked again")  # noqa: B023
                 peaks_mb[f"{name} ({place})"] = one.peak_mb()
                 print(f"  {place}: {name}: at most {peaks_mb[f'{name} ({place})']} MB", flush=True)
         one.expect_well()
@@ -60,8 +61,8 @@ def run(arguments: Sequence[str] = ()) -> str:
     assert download_mb <= DOWNLOAD_MB_MAX, f"a download took {download_mb} MB: {largest}"
     return (
         f"{len(peaks_mb)} kinds on REST and streams, {sent_mb:,} MB sent: {calm_mb} MB resident before, {most_mb} MB "
-        f"at most ({worst}), {restarts} actors began anew; all {bars:,} bars equal {equal_s:.0f} s after it; a download "
-        f"took {download_mb} MB at most ({largest})"
+        f"at most ({worst}), {restarts} actors began anew; all {bars:,} bars equal {equal_s:.0f} s after it; a "
+        f"download took {download_mb} MB at most ({largest})"
     )
 
 

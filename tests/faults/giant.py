@@ -145,7 +145,8 @@ def answers() -> Mapping[str, Giant]:
 
 
 class GiantServer:
-    """Passes on, or answers every request with `giant`. May be used in a `with` statement. `seen` counts giants."""
+    """Passes on, or answers every request with `giant`. May be used in a `with` statement. `seen` counts answers,
+    their bytes, and what was passed on."""
 
     def __init__(self, target_port: int) -> None:
         self.giant: Giant | None = None
@@ -207,6 +208,7 @@ class _Handler(socketserver.BaseRequestHandler):
         """One request and its answer; a WebSocket for as long as it lasts."""
         if b"upgrade: websocket" not in head.lower():
             head = head.replace(b"Connection: keep-alive", b"Connection: close")
+        self.server.giants.seen["passed"] += 1
         with socket.create_connection((HOST, self.server.giants.target_port), TIMEOUT_S) as upstream:
             upstream.sendall(head)
             other = {self.request: upstream, upstream: self.request}

@@ -43,8 +43,8 @@ def run(arguments: Sequence[str] = ()) -> str:
         market_s = (one.exchange.now_ms() - one.exchange.plan.start_ms) / 1_000
     return (
         f"{kills} kills of {chosen.symbols} symbols at {chosen.speed:g} times the market's pace, "
-        f"{market_s / 3600:.1f} h of it: after each the file was whole and nothing committed was gone; equal again within "
-        f"{slowest_s:.1f} s after a restart; {bars:,} bars in the end, all equal, none missing"
+        f"{market_s / 3600:.1f} h of it: after each the file was whole and nothing committed was gone; equal again "
+        f"within {slowest_s:.1f} s after a restart; {bars:,} bars in the end, all equal, none missing"
     )
 
 

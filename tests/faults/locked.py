@@ -59,10 +59,10 @@ def run(arguments: Sequence[str] = ()) -> str:
         bars, _ = one.expect_truth()
         assert one.stop() == 0
     return (
-        f"locked for {chosen.seconds:.0f} s, {chosen.symbols} symbols: 503 after {ill_s:.0f} s, all {answers} questions "
-        f"answered, {waiting:,} bars kept meanwhile ({before_mb} to {while_mb} MB); well {well_s:.1f} s after, equal "
-        f"{equal_s:.1f} s later, {bars:,} bars; a stop while locked took {stopped_s:.1f} s (status {status}), a start "
-        f"ended with 4"
+        f"locked for {chosen.seconds:.0f} s, {chosen.symbols} symbols: 503 after {ill_s:.0f} s, all {answers} "
+        f"questions answered, {waiting:,} bars kept meanwhile ({before_mb} to {while_mb} MB); well {well_s:.1f} s "
+        f"after, equal {equal_s:.1f} s later, {bars:,} bars; a stop while locked took {stopped_s:.1f} s "
+        f"(status {status}), a start ended with 4"
     )
 
 

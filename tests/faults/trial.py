@@ -39,18 +39,18 @@ class Trial:
         folder: where the database is.
         logs: where its log is; may be the same.
         options: of the command line, behind those that every trial has.
+        before: what comes before the command, and runs it.
         program: what Python is to run.
         environment: beside that of this process.
-        user: the user that it runs as; None: this one.
     """
 
     exchange: SimulatedExchange
     folder: Path
     logs: Path
     options: Sequence[str] = ()
+    before: Sequence[str] = ()
     program: Sequence[str] = ("run.py",)
     environment: Mapping[str, str] = field(default_factory=dict)
-    user: int | None = None
     process: subprocess.Popen[str] | None = None
     _log_begins: int = 0
 
@@ -71,14 +71,14 @@ class Trial:
         """Start the process, and wait for nothing."""
         self._log_begins = self.log.stat().st_size if self.log.exists() else 0
         command = [
-            *(sys.executable, *self.program, "serve", "--port", "0", "--database", str(self.database)),
+            *(*self.before, sys.executable, *self.program, "serve", "--port", "0", "--database", str(self.database)),
             *("--rest-url", self.exchange.rest_url, "--ws-url", self.exchange.ws_url),
             *("--history", SHORT_HISTORY, *self.options),
         ]
         environment = {**os.environ, **self.environment}
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
-                command, cwd=ROOT, stderr=log, text=True, env=environment, user=self.user, start_new_session=True
+                command, cwd=ROOT, stderr=log, text=True, env=environment, start_new_session=True
             )
 
     def start(self) -> None:
