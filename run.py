@@ -127,8 +127,9 @@ def set_up_logging(settings: Settings) -> None:
     handler.setFormatter(LineFormatter(as_json=settings.log_format == "json"))
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
     if settings.log_level != "debug":
-        for library in ("uvicorn", "urllib3", "websocket"):
-            logging.getLogger(library).setLevel(logging.WARNING)
+        # urllib3 warns of headers that it cannot read, with a traceback: what comes of it is ours to tell.
+        for library, level in (("uvicorn", "WARNING"), ("urllib3", "ERROR"), ("websocket", "WARNING")):
+            logging.getLogger(library).setLevel(level)
 
 
 # The commands

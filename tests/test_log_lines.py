@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import subprocess
+import sys
 
 import pytest
 
 from actors.shell.log_lines import LineFormatter, Stderr
+from tests.support.scripted_server import Scripted, ScriptedServer
+from tests.support.service import ROOT
 
 
 def logged(as_json: bool, message: str, *args: object, error: BaseException | None = None) -> str:
@@ -60,6 +64,27 @@ def test_a_traceback_stays_on_the_records_line(as_json: bool) -> None:
         line = logged(as_json, "crashed", error=error)
     assert "LookupError: not there" in line
     assert len(line.splitlines()) == 1
+
+
+ASK_WITH_THE_LOG_SET_UP = """
+import sys
+import run
+from actors.settings import Settings
+from exchange import RestClient
+
+run.set_up_logging(Settings.of())
+print(RestClient(sys.argv[1]).time().value)
+"""
+
+
+def test_headers_that_cannot_be_read_are_no_traceback_in_the_log() -> None:
+    with ScriptedServer.running() as server:
+        server.answers(Scripted(body=b'{"serverTime":1}', headers={"d\xe1te": "today"}))
+        asked = subprocess.run(
+            [sys.executable, "-c", ASK_WITH_THE_LOG_SET_UP, server.url],
+            cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+    assert (asked.returncode, asked.stdout, asked.stderr) == (0, "1\n", "")
 
 
 def test_lines_go_to_whatever_stderr_is_at_present(capsys: pytest.CaptureFixture[str]) -> None:
