@@ -7,8 +7,8 @@ from typing import cast
 
 import pytest
 
-from actors.cell import Address
-from actors.reconciler import Reconciler
+from actors.filling.reconciler import Reconciler
+from actors.runtime.cell import Address
 from storage import BarStore, ContractsSeen, DatabaseUnusable, Reader
 from tests.support.market import a_contract
 

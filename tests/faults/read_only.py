@@ -88,8 +88,8 @@ def without_permission(symbols: int, speed: float, seconds: float) -> str:
         print(f"  ill: {ill}\n  refusal: {refusal}")
     return (
         f"the directory closed (chmod 0) to the service for {seconds:.0f} s: {answers[200]} questions answered, "
-        f"{answers[503]} put off with 503, {'ill meanwhile' if ill else 'well all the time'}, {bars:,} bars equal; a start "
-        "in a directory that may not be written to ended with 4"
+        f"{answers[503]} put off with 503, {'ill meanwhile' if ill else 'well all the time'}, {bars:,} bars equal; a "
+        "start in a directory that may not be written to ended with 4"
     )
 
 
