@@ -109,10 +109,10 @@ class Cascade:
         self._go_on_at(next_ms)
         self.begun_changes += 1
         held = [*bars, *replayed]
+        self._totals.clear()
         for interval in LARGER:
             start_ms = interval.floor(next_ms)
             inside = [bar for bar in held if bar.open_ms >= start_ms]
-            self._totals.pop(interval, None)
             if inside:
                 self._totals[interval] = aggregate(inside, start_ms)
             self._whole[interval] = True

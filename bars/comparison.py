@@ -195,10 +195,10 @@ def _falsely_empty(theirs: Series, totals: _Totals) -> list[Span]:
     Of bars within each other only the innermost ones that their minutes contradict are looked at: a day that
     differs because of one hour says nothing about the empty minutes of its other hours.
     """
+    if MINUTE not in theirs:
+        return []
     innermost: list[tuple[Span, bool]] = []
     for interval in _ascending(theirs):
-        if interval is MINUTE or MINUTE not in theirs:
-            continue
         inner = [span for span, _ in innermost]
         for bar in theirs[interval]:
             total = totals[MINUTE, interval].get(bar.open_ms)
@@ -206,8 +206,9 @@ def _falsely_empty(theirs: Series, totals: _Totals) -> list[Span]:
             if total is not None and differing(bar, total) and not any(_touch(span, other) for other in inner):
                 innermost.append((span, _has_more(bar, total)))
     lacking = [span for span, has_more in innermost if has_more]
-    empty = [bar.open_ms for bar in theirs.get(MINUTE, ()) if bar.is_empty] if lacking else []
-    runs = merge(Span(open_ms, MINUTE.next_open(open_ms)) for open_ms in empty)
+    if not lacking:
+        return []
+    runs = merge(Span(bar.open_ms, MINUTE.next_open(bar.open_ms)) for bar in theirs[MINUTE] if bar.is_empty)
     return [run for run in runs if any(_touch(run, span) for span in lacking)]
 
 

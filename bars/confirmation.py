@@ -51,7 +51,7 @@ def compare(held: Iterable[Bar], rows: Iterable[Bar], now_ms: int) -> Comparison
     """
     stored = {bar.open_ms: bar for bar in held}
     found = Comparison([], [], [], [], [])
-    last_ms = -1
+    last_ms = 0
     for row in rows:
         last_ms = row.open_ms
         mine = stored.pop(row.open_ms, None)

@@ -70,9 +70,8 @@ class Interval:
 
     def count(self, start_ms: int, stop_ms: int) -> int:
         """How many buckets open in the half-open span from `start_ms` to `stop_ms`."""
-        first_ms, end_ms = self.ceil(start_ms), self.ceil(stop_ms)
-        if first_ms >= end_ms:
-            return 0
+        first_ms = self.ceil(start_ms)
+        end_ms = max(first_ms, self.ceil(stop_ms))
         if self.is_calendar:
             return _month_number(end_ms) - _month_number(first_ms)
         return (end_ms - first_ms) // self.span_ms

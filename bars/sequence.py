@@ -152,7 +152,7 @@ class MinuteSequence:
         if self.next_ms is None:
             self.next_ms = min(MINUTE.floor(now_ms), self.end_ms)
         due_ms = min(MINUTE.floor(now_ms - self._patience.ask_after_ms), self.end_ms)
-        stop_ms = min([due_ms, *self._held]) if self._held else due_ms
+        stop_ms = min([due_ms, *self._held])
         if stop_ms <= self.next_ms or now_ms < self._ask_not_before_ms:
             return None
         self._ask_not_before_ms = now_ms + self._pause_ms()

@@ -49,12 +49,11 @@ def time_text(time_ms: int) -> str:
 
 def _date_time_ms(match: re.Match[str]) -> int:
     clock = match["clock"] or "00:00"
-    seconds = "" if clock.count(":") == 2 else ":00"
     zone = (match["zone"] or "Z").replace("Z", "+00:00")
     if zone[-2:] > "59":
         raise ValueError(EXPECTED)
     try:
-        moment = datetime.fromisoformat(f"{match['date']}T{clock}{seconds}{zone}")
+        moment = datetime.fromisoformat(f"{match['date']}T{clock}{zone}")
     except ValueError:
         raise ValueError(EXPECTED) from None
     return (moment - _EPOCH) // timedelta(milliseconds=1) + int((match["fraction"] or "0").ljust(3, "0"))

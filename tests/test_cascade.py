@@ -317,3 +317,48 @@ def test_before_any_minute_there_is_nothing_to_show() -> None:
     assert cascade.partials() == []
     assert cascade.needs_seed
     assert cascade.seed_start_ms() is None
+
+
+def test_what_was_begun_changes_with_another_minute_and_not_with_a_further_state_of_the_newest(market: Market) -> None:
+    cascade, changes = Cascade(), []
+    for minute in (half_way(market.minutes[0]), market.minutes[0], market.minutes[1], market.minutes[0]):
+        cascade.progress(minute)
+        changes.append(cascade.begun_changes)
+    assert changes[0] == changes[1] < changes[2] < changes[3]
+
+
+def test_what_was_begun_changes_with_every_minute_every_seed_and_when_the_past_is_forgotten(market: Market) -> None:
+    cascade, changes = Cascade(), []
+    for number, minute in enumerate(market.minutes[:9]):
+        cascade.close(minute)
+        changes.append(cascade.begun_changes)
+        assert cascade.seed(market.minutes[: number + 1], minute.open_ms + MINUTE_MS)
+        changes.append(cascade.begun_changes)
+        cascade.forget()
+        changes.append(cascade.begun_changes)
+    assert changes == sorted(set(changes))
+
+
+def test_only_bars_that_are_wanted_are_shown(market: Market) -> None:
+    cascade = Cascade()
+    cascade.progress(market.minutes[0])
+    assert cascade.partials({FIVE_MINUTES}) == [IntervalBar(FIVE_MINUTES, market.minutes[0])]
+    assert cascade.partials({MINUTE}) == [IntervalBar(MINUTE, market.minutes[0])]
+    assert [one.interval for one in cascade.begun({DAY})] == [DAY]
+
+
+def test_a_bucket_that_begins_with_the_newest_minute_has_a_bar_without_trades(market: Market) -> None:
+    cascade = Cascade()
+    minute = next(bar for bar in market.minutes if bar.trades)._replace(open_ms=MONDAY_MS)
+    cascade.progress(minute)
+    price = minute.open
+    empty = Bar(MONDAY_MS, price, price, price, price, 0, 0, 0, 0, 0, minute.scale)
+    assert cascade.begun() == [IntervalBar(interval, empty) for interval in LARGER]
+
+
+def test_whoever_forgets_needs_a_seed() -> None:
+    cascade = Cascade()
+    assert cascade.seed([], MONDAY_MS)
+    assert not cascade.needs_seed
+    cascade.forget()
+    assert cascade.needs_seed

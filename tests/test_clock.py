@@ -167,3 +167,58 @@ def test_a_leap_that_is_named_twice_is_believed() -> None:
     clock.observe(START_MS + 100 * LEAP_MS, 1.0)
     clock.observe(START_MS + 100 * LEAP_MS + 50, 1.05)
     assert clock.observed_ms == START_MS + 100 * LEAP_MS + 50
+
+
+def test_a_leap_that_is_named_again_at_the_same_moment_there_is_believed() -> None:
+    clock = ExchangeClock()
+    clock.observe(START_MS, 0.0)
+    for at_s in (1.0, 1.1):
+        clock.observe(START_MS + 100 * LEAP_MS, at_s)
+    assert clock.observed_ms == START_MS + 100 * LEAP_MS
+
+
+@pytest.mark.parametrize(("step_ms", "is_believed"), [(LEAP_MS, True), (LEAP_MS + 1, False), (-1, False)])
+def test_the_second_naming_of_a_leap_must_follow_the_first_closely(step_ms: int, is_believed: bool) -> None:
+    clock = ExchangeClock()
+    clock.observe(START_MS, 0.0)
+    clock.observe(START_MS + 100 * LEAP_MS, 1.0)
+    clock.observe(START_MS + 100 * LEAP_MS + step_ms, 1.0)
+    assert clock.observed_ms == (START_MS + 100 * LEAP_MS + step_ms if is_believed else START_MS)
+
+
+def test_what_is_ahead_by_no_more_than_the_limit_is_no_leap() -> None:
+    clock = ExchangeClock()
+    clock.observe(START_MS, 0.0)
+    clock.observe(START_MS + 1_000 + LEAP_MS, 1.0)
+    assert clock.observed_ms == START_MS + 1_000 + LEAP_MS
+
+
+def test_a_time_that_is_named_again_says_nothing_new() -> None:
+    clock = ExchangeClock()
+    for at_s in (0.0, 5.0):
+        clock.observe(START_MS, at_s)
+    assert clock.now_ms(6.0) == START_MS + 6_000
+
+
+def test_time_begins_at_the_epoch() -> None:
+    clock = ExchangeClock()
+    clock.observe(0, 5.0)
+    assert clock.now_ms(5.0) == 0
+
+
+@pytest.mark.parametrize("begun_s", [0.0, 1_000_000.0])
+@pytest.mark.parametrize(("step_s", "rate"), [(0.5, 2.0), (0.5, 60.0), (10.0, 60.0)])
+def test_the_rate_is_known_after_two_measurements_half_a_second_to_ten_seconds_apart(
+    begun_s: float, step_s: float, rate: float
+) -> None:
+    clock = ExchangeClock()
+    for step in range(3):
+        clock.observe(START_MS + round(step * step_s * rate * 1_000), begun_s + step * step_s)
+    assert clock.now_ms(begun_s + 2 * step_s + 1.0) == START_MS + round((2 * step_s + 1.0) * rate * 1_000)
+
+
+def test_a_rate_within_the_tolerance_is_taken_for_real_time() -> None:
+    clock = ExchangeClock()
+    for step in range(3):
+        clock.observe(START_MS + 1_200 * step, float(step))
+    assert clock.now_ms(3.0) == START_MS + 2_400 + 1_000

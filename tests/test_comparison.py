@@ -8,8 +8,22 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from bars import FIVE_MINUTES, HALF_HOUR, INTERVALS, MINUTE, MINUTE_MS, Bar, Interval, Scale, Span, aggregate_all
-from bars.comparison import FIELD_NAMES, Series, Verdict, differing, judge
+from bars import (
+    DAY,
+    FIVE_MINUTES,
+    HALF_HOUR,
+    INTERVALS,
+    MINUTE,
+    MINUTE_MS,
+    WEEK,
+    Bar,
+    Interval,
+    Scale,
+    Span,
+    aggregate_all,
+)
+from bars.comparison import FIELD_NAMES, Difference, Series, Verdict, differing, judge
+from bars.interval import DAY_MS
 from tests.support.builders import MONDAY_MS, SCALE, a_bar, an_empty_bar, minutes
 
 HOUR = INTERVALS["1h"]
@@ -184,3 +198,86 @@ class TestContradictions:
         ours: Series = {HOUR: [theirs[HOUR][0]._replace(trades=1)]}
         verdict = judge(ours, theirs)[HOUR]
         assert counts(verdict) == (0, 1, 2, 0, 0, 1)
+
+    def test_every_row_that_its_parts_contradict_is_named(self, theirs: dict[Interval, list[Bar]]) -> None:
+        theirs[HOUR][2] = theirs[HOUR][2]._replace(trades=1)
+        found = judge({}, theirs)[HOUR].contradictions
+        assert [one.bar for one in found] == [theirs[HOUR][0], theirs[HOUR][2]]
+
+    def test_what_the_exchanges_own_parts_give_is_disputed_where_we_hold_none(
+        self, theirs: dict[Interval, list[Bar]]
+    ) -> None:
+        sums = levels(theirs[MINUTE])
+        verdict = judge({HOUR: sums[HOUR]}, theirs)[HOUR]
+        assert verdict.disputed == [Difference(sums[HOUR][0], theirs[HOUR][0])]
+        assert verdict.is_clean
+
+    def test_what_our_better_parts_give_is_disputed_too(self, theirs: dict[Interval, list[Bar]]) -> None:
+        """Some of the trades that are missing over there are held here: more than its minutes, less than its hour."""
+        held = list(theirs[MINUTE])
+        held[30] = hours()[30]
+        ours = {interval: bars for interval, bars in levels(held).items() if interval in (MINUTE, HOUR)}
+        verdicts = judge(ours, theirs)
+        assert [one.ours for one in verdicts[MINUTE].disputed] == [held[30]]
+        assert verdicts[HOUR].disputed == [Difference(ours[HOUR][0], theirs[HOUR][0])]
+        assert verdicts[HOUR].is_clean
+
+    @pytest.mark.parametrize(("wrong", "is_explained"), [(59, False), (60, True)])
+    def test_our_parts_explain_nothing_where_one_of_them_is_wrong(
+        self, theirs: dict[Interval, list[Bar]], wrong: int, is_explained: bool
+    ) -> None:
+        held = list(theirs[MINUTE])
+        held[30] = hours()[30]
+        held[wrong] = held[wrong]._replace(close=held[wrong].open, trades=held[wrong].trades + 1)
+        ours = {interval: bars for interval, bars in levels(held).items() if interval in (MINUTE, HOUR)}
+        first = judge(ours, theirs)[HOUR]
+        assert (ours[HOUR][0] in [one.ours for one in first.disputed]) is is_explained
+        assert (ours[HOUR][0] in [one.ours for one in first.different]) is not is_explained
+
+
+def test_larger_bars_alone_are_compared_without_minutes() -> None:
+    bars = levels(hours(), (FIVE_MINUTES, HALF_HOUR))
+    wrong = bars[HALF_HOUR][1]._replace(trades=1)
+    theirs = {**bars, HALF_HOUR: replaced(bars[HALF_HOUR], wrong)}
+    verdicts = judge(bars, theirs)
+    assert verdicts[HALF_HOUR].disputed == [Difference(bars[HALF_HOUR][1], wrong)]
+    assert [one.bar for one in verdicts[HALF_HOUR].contradictions] == [wrong]
+    assert verdicts[FIVE_MINUTES].falsely_empty == []
+
+
+def test_a_month_is_the_sum_of_its_days_though_weeks_lie_between_them() -> None:
+    month = INTERVALS["1M"]
+    start_ms = month.floor(MONDAY_MS)
+    days = [a_bar(start_ms + n * DAY_MS, volume=100 + n) for n in range(60)]
+    series = levels(days, (DAY, WEEK, month))
+    assert judge(series, series)[month].contradictions == []
+    wrong = series[month][0]._replace(trades=1)
+    verdict = judge({month: series[month]}, {**series, month: replaced(series[month], wrong)})[month]
+    assert [(one.bar, one.parts, one.total) for one in verdict.contradictions] == [(wrong, DAY, series[month][0])]
+    assert verdict.disputed == [Difference(series[month][0], wrong)]
+
+
+@pytest.mark.parametrize("held", [(), (MINUTE,), (FIVE_MINUTES,)], ids=["nothing", "parts", "sums"])
+def test_where_one_side_of_a_sum_is_not_held_there_is_nothing_to_compare(held: tuple[Interval, ...]) -> None:
+    ours = levels(hours(), held)
+    verdicts = judge(ours, {}, (MINUTE, FIVE_MINUTES))
+    assert set(verdicts) == set(held)
+    assert all(verdict.sums == 0 and verdict.is_clean for verdict in verdicts.values())
+
+
+def test_a_sum_that_holds_a_minute_the_exchange_does_not_have_is_reported_at_the_minute() -> None:
+    bars = hours()
+    ours = levels(bars, (MINUTE, FIVE_MINUTES))
+    ours[FIVE_MINUTES][1] = ours[FIVE_MINUTES][1]._replace(trades=1)
+    verdicts = judge(ours, {MINUTE: [bar for bar in bars if bar != bars[7]]}, (MINUTE, FIVE_MINUTES))
+    assert verdicts[MINUTE].missing_there == [bars[7]]
+    assert verdicts[FIVE_MINUTES].inconsistent == []
+
+
+def test_sums_behind_one_that_lacks_a_part_are_compared_as_well() -> None:
+    ours = levels(hours(), (MINUTE, FIVE_MINUTES))
+    del ours[MINUTE][2]
+    wrong = ours[FIVE_MINUTES][3] = ours[FIVE_MINUTES][3]._replace(trades=1)
+    verdict = judge(ours, {}, (MINUTE, FIVE_MINUTES))[FIVE_MINUTES]
+    assert verdict.sums == 23
+    assert [one.bar for one in verdict.inconsistent] == [wrong]

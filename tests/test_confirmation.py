@@ -51,3 +51,5 @@ def test_rows_that_are_only_late_are_waited_for() -> None:
     assert compare(held, [held[0]], NOW_MS).extra == []
     assert compare(held, [], NOW_MS).extra == []
     assert compare(held, [held[0]], at(2) + ROW_LACKING_MS).extra == [at(1)]
+    assert compare(held, [held[0]], at(1) + ROW_LACKING_MS).extra == []
+    assert compare([a_bar(0)], [], 0).extra == []

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bars import BarError, InvalidDecimal, MoreDecimals, UnitsOverflow, to_text, to_units, volume_text
-from bars.decimals import UNITS_MAX, rescale
+from bars.decimals import TEXT_MAX, UNITS_MAX, rescale
 
 decimals = st.integers(0, 12)
 units = st.integers(0, UNITS_MAX)
@@ -102,9 +102,28 @@ TOO_LONG = ["9" * 41, "9" * 5_000, "0." + "0" * 5_000 + "1"]
 
 
 @pytest.mark.parametrize("text", [*NO_DECIMALS, *NO_ASCII_DIGITS, *TOO_LONG])
-def test_what_is_no_plain_decimal_is_refused(text: str) -> None:
-    with pytest.raises(InvalidDecimal, match="reading a decimal"):
+def test_what_is_no_plain_decimal_is_refused_with_its_text(text: str) -> None:
+    with pytest.raises(InvalidDecimal) as caught:
         to_units(text, 2)
+    assert str(caught.value) == f"reading a decimal: expected digits with at most one point, got {text!r:.80}"
+
+
+def test_the_longest_text_is_read() -> None:
+    assert to_units("0." + "0" * (TEXT_MAX - 2), 0) == 0
+    with pytest.raises(InvalidDecimal):
+        to_units("0." + "0" * (TEXT_MAX - 1), 0)
+
+
+def test_a_value_that_is_too_fine_is_named_with_what_was_expected() -> None:
+    with pytest.raises(MoreDecimals) as caught:
+        to_units("1.2340", 1)
+    assert str(caught.value) == "reading '1.2340': expected at most 1 decimals, got 3"
+
+
+def test_the_greatest_value_fits() -> None:
+    assert rescale(UNITS_MAX, 3, 3) == UNITS_MAX
+    with pytest.raises(UnitsOverflow):
+        rescale(UNITS_MAX + 1, 3, 3)
 
 
 def test_zero_volume_has_its_own_text() -> None:

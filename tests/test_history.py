@@ -6,8 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bars import DAY, FIVE_MINUTES, FOUR_HOURS, HALF_HOUR, MINUTE, STORED, WEEK, Interval
-from bars.history import ALL, DEFAULT_HISTORY_TEXT, NONE, Depth, history_text, parse_history, parse_keep, within
+from bars import DAY, FIVE_MINUTES, FOUR_HOURS, HALF_HOUR, MINUTE, STORED, WEEK, Interval, Span
+from bars.history import (
+    ALL,
+    BEHIND_BARS_MAX,
+    DEFAULT_HISTORY_TEXT,
+    NONE,
+    Depth,
+    history_text,
+    parse_history,
+    parse_keep,
+    within,
+    worth_filling,
+)
 from bars.interval import DAY_MS, HOUR_MS, MINUTE_MS, WEEK_MS
 
 NOW_MS = 1_791_382_992_723  # 2026-10-07 14:23:12.723, a Wednesday
@@ -120,3 +131,34 @@ def test_keeping_nothing_or_nonsense_is_refused(text: str) -> None:
 def test_no_more_history_is_fetched_than_is_kept() -> None:
     history = within(parse_history("1m=all,5m=30d,30m=none"), parse_keep("1m=7d,5m=90d,30m=1d,1d=5y"))
     assert history_text(history) == "1m=1w,5m=30d,30m=none,4h=2y,1d=5y,1w=all"
+
+
+@given(depths, depths)
+def test_the_shorter_of_two_depths_reaches_less_far_back_whichever_comes_first(one: Depth, other: Depth) -> None:
+    both = [within({MINUTE: first}, {MINUTE: second})[MINUTE] for first, second in ((one, other), (other, one))]
+    assert both[0] == both[1]
+    assert both[0].start_ms(NOW_MS, MINUTE) == max(one.start_ms(NOW_MS, MINUTE), other.start_ms(NOW_MS, MINUTE))
+
+
+class TestHolesBehindTheWantedDepth:
+    WANTED_MS = MINUTE.floor(NOW_MS)
+
+    def hole(self, start: int, stop: int) -> Span:
+        """A hole by its minutes, counted from where the wanted depth starts."""
+        return Span(self.WANTED_MS + start * MINUTE_MS, self.WANTED_MS + stop * MINUTE_MS)
+
+    def worth(self, start: int, stop: int) -> Span:
+        return worth_filling(self.hole(start, stop), MINUTE, self.WANTED_MS)
+
+    def test_what_is_within_the_depth_is_filled(self) -> None:
+        assert self.worth(0, 2 * BEHIND_BARS_MAX) == self.hole(0, 2 * BEHIND_BARS_MAX)
+
+    def test_what_reaches_a_little_behind_it_is_filled_too(self) -> None:
+        assert self.worth(-BEHIND_BARS_MAX, 2 * BEHIND_BARS_MAX) == self.hole(-BEHIND_BARS_MAX, 2 * BEHIND_BARS_MAX)
+        assert self.worth(-9 * BEHIND_BARS_MAX, -8 * BEHIND_BARS_MAX) == self.hole(
+            -9 * BEHIND_BARS_MAX, -8 * BEHIND_BARS_MAX
+        )
+
+    def test_what_reaches_far_behind_it_is_filled_as_far_as_it_is_wanted(self) -> None:
+        assert self.worth(-BEHIND_BARS_MAX - 1, 5) == self.hole(0, 5)
+        assert self.worth(-2 * BEHIND_BARS_MAX, -1).is_empty

@@ -52,6 +52,7 @@ def test_a_count_is_the_number_of_opens_in_the_half_open_span(
     interval: Interval, start_ms: int, length_ms: int
 ) -> None:
     count = interval.count(start_ms, start_ms + length_ms)
+    assert isinstance(count, int)
     if length_ms <= 0:
         assert count == 0
         return
@@ -143,3 +144,8 @@ def test_intervals_are_the_exchanges_fourteen_without_3d() -> None:
     assert all(str(interval) == name for name, interval in INTERVALS.items())
     assert (MINUTE, *LARGER) == STORED
     assert all(smaller.nests_in(larger) for smaller, larger in zip(STORED, LARGER, strict=False))
+
+
+def test_a_span_that_runs_backwards_holds_no_opens() -> None:
+    for interval in INTERVALS.values():
+        assert interval.count(interval.next_open(0), 0) == interval.count(5, 4) == 0

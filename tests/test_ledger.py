@@ -10,7 +10,19 @@ from hypothesis import strategies as st
 
 from bars import Span
 from bars.interval import HOUR_MS
-from bars.ledger import ASKED_MAX, Facts, Noted, Reason, State, asked_again, decide, kept_within, noted_again, rest_ms
+from bars.ledger import (
+    ASKED_MAX,
+    Facts,
+    Noted,
+    Reason,
+    State,
+    asked_again,
+    decide,
+    kept_within,
+    noted_again,
+    rest_ms,
+    without,
+)
 
 
 @pytest.mark.parametrize(
@@ -25,6 +37,8 @@ from bars.ledger import ASKED_MAX, Facts, Noted, Reason, State, asked_again, dec
         (Facts(noted=Reason.ARCHIVE, in_downtime=True), "archive hole", "being filled"),
         (Facts(noted=Reason.ARCHIVE, asked=ASKED_MAX), "archive hole", "unfillable"),
         (Facts(noted=Reason.ARCHIVE, exchange_has_none=True), "archive hole", "explained"),
+        (Facts(noted=Reason.UNFILLABLE), "unfillable", "unfillable"),
+        (Facts(noted=Reason.UNFILLABLE, exchange_has_none=True), "no trades", "explained"),
         (Facts(exchange_has_none=True), "no trades", "explained"),
         (Facts(exchange_has_none=True, asked=ASKED_MAX), "no trades", "explained"),
         (Facts(is_pause=True), "exchange pause", "explained"),
@@ -51,7 +65,7 @@ def test_a_hole_is_asked_for_with_growing_distance_and_in_the_end_no_more() -> N
         now_ms += HOUR_MS
     assert [ms // HOUR_MS for ms in asked_ms] == [0, 1, 2, 6, 22, 86]
     assert len(asked_ms) == ASKED_MAX
-    assert [rest_ms(asked) // HOUR_MS for asked in range(7)] == [0, 0, 1, 4, 16, 64, 256]
+    assert [rest_ms(asked) for asked in range(7)] == [hours * HOUR_MS for hours in (0, 0, 1, 4, 16, 64, 256)]
 
 
 def test_what_is_asked_for_twice_at_once_counts_once() -> None:
@@ -101,3 +115,12 @@ def test_spans_never_overlap_and_each_point_counts_how_often_it_was_asked_for(as
         counted = [one.asked for one in known if one.span.start_ms <= point < one.span.stop_ms]
         expected = sum(start <= point < start + length for start, length in asks)
         assert counted == ([min(expected, ASKED_MAX)] if expected else [])
+
+
+def test_what_is_left_of_a_hole_is_known_as_before() -> None:
+    noted = Noted(Span(0, 10), Reason.ARCHIVE, 3, 2, 7)
+    spans = [Span(2, 4), Span(6, 20)]
+    left = [Noted(span, Reason.ARCHIVE, 3, 2, 7) for span in (Span(0, 2), Span(4, 6))]
+    assert without(noted, spans) == left
+    assert without(noted, []) == [noted]
+    assert without(noted, [Span(0, 10)]) == []

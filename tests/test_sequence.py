@@ -409,3 +409,106 @@ def test_an_ended_contract_wants_its_last_minutes_and_no_more() -> None:
     sequence = MinuteSequence(at(0), end_ms=at(2))
     assert sequence.wanted(at(0) + FAR_MS) == Span(at(0), at(2))
     assert MinuteSequence(end_ms=at(2)).wanted(at(5)) is None
+
+
+def test_a_final_of_a_later_minute_is_a_reason_to_ask_at_once_and_further_ones_are_none() -> None:
+    bars, sequence, now_ms = truth(5), MinuteSequence(at(0)), at(1) + 10 * SECOND_MS
+    wanted = sequence.wanted(now_ms)
+    assert wanted is not None
+    sequence.on_rows([], wanted)
+    assert sequence.wanted(now_ms) is None
+    sequence.on_frame(bars[2], True, now_ms)
+    assert sequence.wanted(now_ms) == wanted
+    sequence.on_frame(bars[3], True, now_ms)
+    assert sequence.wanted(now_ms) is None
+
+
+def test_what_comes_first_may_be_rows() -> None:
+    bars, sequence = truth(4), MinuteSequence()
+    assert closed(sequence.on_rows(bars[1:], Span(at(1), at(4)))) == bars[1:]
+    assert sequence.next_ms == at(4)
+
+
+def test_an_empty_answer_leaves_nothing_behind_not_even_at_the_epoch() -> None:
+    sequence = MinuteSequence(0)
+    assert sequence.on_rows([], Span(0, MINUTE_MS)) == []
+    assert sequence.next_ms == 0
+
+
+def test_answers_about_earlier_minutes_do_not_make_it_ask_more_rarely() -> None:
+    sequence, now_ms = MinuteSequence(at(5)), at(6) + 10 * SECOND_MS
+    for _ in range(3):
+        sequence.on_rows([], Span(at(0), at(5)))
+    for asking in range(3):
+        assert sequence.wanted(now_ms + asking * 15 * SECOND_MS) == Span(at(5), at(6))
+
+
+def test_how_long_others_wait_counts_from_the_first_time_that_the_minutes_were_asked_for() -> None:
+    bars, sequence = truth(3), MinuteSequence(at(0))
+    sequence.on_frame(bars[2], True, at(3))
+    for asking in range(40):
+        assert sequence.wanted(at(3) + asking * 15 * SECOND_MS) == Span(at(0), at(2))
+    given_up = sequence.give_up(at(3) + 600 * SECOND_MS)
+    assert given_up is not None
+    assert given_up.hole == Span(at(0), at(2))
+
+
+def asked_in_vain(sequence: MinuteSequence, asked: Span, times: int) -> None:
+    for _ in range(times):
+        sequence.on_rows([], asked)
+
+
+def test_only_minutes_before_one_that_waits_are_left_behind() -> None:
+    bars, sequence = truth(5), MinuteSequence(at(0), patience=Patience(askings_max=2))
+    asked_in_vain(sequence, Span(at(0), at(5)), 2)
+    sequence.on_frame(bars[3], True, at(4))
+    assert sequence.give_up(at(5)) == GivenUp(Span(at(0), at(3)), 2, [Closed(bars[3], by_rest=False)])
+
+
+def test_after_giving_up_what_follows_is_asked_for_as_often_as_in_the_beginning() -> None:
+    sequence, now_ms = MinuteSequence(at(0), patience=Patience(askings_max=2)), at(6) + 10 * SECOND_MS
+    asked_in_vain(sequence, Span(at(0), at(5)), 2)
+    assert sequence.give_up(now_ms) == GivenUp(Span(at(0), at(5)), 2, [])
+    for asking in range(3):
+        assert sequence.wanted(now_ms + asking * 15 * SECOND_MS) == Span(at(5), at(6))
+
+
+class TestMinutesThatWereLeftBehind:
+    """Minute 0 at first, then, 120 minutes later, those from 2 to 120."""
+
+    BARS = truth(400)
+
+    @pytest.fixture
+    def sequence(self) -> MinuteSequence:
+        sequence = MinuteSequence(at(0))
+        sequence.on_rows(self.BARS[1:2], Span(at(0), at(2)))
+        sequence.on_rows(self.BARS[121:122], Span(at(2), at(122)))
+        assert sequence.next_ms == at(122)
+        return sequence
+
+    def late(self, sequence: MinuteSequence, minute: int) -> bool:
+        """Whether a late final is taken for one that was left behind, or for another word about one that was not."""
+        bar = self.BARS[minute]._replace(trades=1_000_000)
+        events = sequence.on_frame(bar, True, FAR_MS)
+        assert events in ([], [Revised(bar, by_rest=False)])
+        return bool(events)
+
+    def pass_on(self, sequence: MinuteSequence, count: int) -> None:
+        assert sequence.next_ms is not None
+        first = (sequence.next_ms - MONDAY_MS) // MINUTE_MS
+        for bar in self.BARS[first : first + count]:
+            assert sequence.on_frame(bar, True, bar.open_ms + MINUTE_MS) == [Closed(bar, by_rest=False)]
+
+    def test_are_remembered_for_two_hours(self, sequence: MinuteSequence) -> None:
+        assert [self.late(sequence, minute) for minute in (0, 2, 120)] == [False, True, True]
+
+    def test_are_taken_once_and_their_neighbours_are_no_news(self, sequence: MinuteSequence) -> None:
+        assert [self.late(sequence, minute) for minute in (2, 3)] == [True, True]
+        self.pass_on(sequence, 2 * RECENT_MINUTES)
+        assert [self.late(sequence, minute) for minute in (1, 2, 3, 4, 121)] == [False, False, False, True, False]
+
+
+def test_of_two_states_of_one_moment_the_later_counts() -> None:
+    bar, sequence = truth(2)[1], MinuteSequence(at(1))
+    for state in (unfinished(bar), bar):
+        assert sequence.on_frame(state, False, 2_000) == [Partial(state)]
