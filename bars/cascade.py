@@ -138,16 +138,17 @@ class Cascade:
         if minute.open_ms == start_ms:
             self._totals[interval] = minute
             self._whole[interval] = True
+        elif self._whole[interval] and contiguous:
+            total = self._totals.get(interval)  # None where a seed said that nothing was before: a new contract
+            self._totals[interval] = combine(total, minute) if total else minute._replace(open_ms=start_ms)
         else:
-            self._whole[interval] = self._whole[interval] and contiguous
-            total = self._totals.get(interval)
-            inside = total is not None and total.open_ms == start_ms
-            self._totals[interval] = combine(total, minute) if total and inside else minute._replace(open_ms=start_ms)
+            self._totals.pop(interval, None)
+            self._whole[interval] = False
         if minute.open_ms + MINUTE_MS < interval.next_open(start_ms):
             return None
-        total = self._totals.pop(interval)
-        whole, self._whole[interval] = self._whole[interval], True
-        return IntervalBar(interval, total) if whole else None
+        self._whole[interval] = True  # the next one, which begins with the next minute
+        done = self._totals.pop(interval, None)
+        return IntervalBar(interval, done) if done else None
 
     def _begun(self, interval: Interval, newest: Bar) -> Bar | None:
         """The bucket's bar before the `newest` minute; None when it lacks one."""
@@ -159,7 +160,7 @@ class Cascade:
         if start_ms < next_ms:
             if not self._whole[interval]:
                 return None
-            total = self._totals.get(interval)  # None where a seed said that nothing was before: a new contract
+            total = self._totals.get(interval)
             before = [total, *before] if total else before
         return aggregate(before, start_ms) if before else _untraded(newest, start_ms)
 

@@ -362,3 +362,11 @@ def test_whoever_forgets_needs_a_seed() -> None:
     assert not cascade.needs_seed
     cascade.forget()
     assert cascade.needs_seed
+
+
+def test_when_a_bucket_ends_the_next_one_lacks_nothing(market: Market) -> None:
+    cascade = Cascade()
+    assert cascade.seed([], MONDAY_MS)
+    for minute in market.minutes[:31]:
+        cascade.close(minute)
+        assert not cascade.needs_seed
