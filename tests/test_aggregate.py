@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -153,3 +154,13 @@ def test_fields_that_contradict_each_other_are_refused(wrong: dict[str, int]) ->
 @given(bars(scale=SCALE))
 def test_a_sound_bar_passes_the_check_as_it_is(bar: Bar) -> None:
     assert checked(bar) is bar
+
+
+@pytest.mark.parametrize("field", ["high", "volume", "quote_volume", "trades"])
+def test_the_greatest_value_fits_and_one_more_is_refused_by_its_number(field: str) -> None:
+    greatest: dict[str, Any] = {field: UNITS_MAX}
+    fitting = a_bar()._replace(**greatest)
+    assert checked(fitting) == fitting
+    beyond: dict[str, Any] = {field: UNITS_MAX + 1}
+    with pytest.raises(UnitsOverflow, match=str(UNITS_MAX + 1)):
+        checked(a_bar()._replace(**beyond))
