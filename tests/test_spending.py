@@ -41,7 +41,7 @@ class World:
         self._stage.settle()
         for hello in self.fetcher.of(Hello):
             self.fetcher.told.remove(hello)
-            self.spending.ready(self.fetcher.address, hello.token)
+            self.spending.ready(self.fetcher.address, hello)
 
     def answered(self, time_ms: int) -> None:
         """The exchange names its time, if it was asked."""
@@ -80,10 +80,10 @@ def test_a_greeting_that_was_answered_late_says_nothing_of_the_next_one() -> Non
     world.tick(MONDAY_MS + 2_000, MONDAY_MS + 2_000)
     earlier, later = world.fetcher.of(Hello)
     world.spending.queue.push(InfoJob(world.fetcher.address))
-    world.spending.ready(world.fetcher.address, earlier.token)
+    world.spending.ready(world.fetcher.address, earlier)
     world.tick(MONDAY_MS + 4_000, MONDAY_MS + 4_000)
     assert not world.fetcher.of(InfoJob)
-    world.spending.ready(world.fetcher.address, later.token)
+    world.spending.ready(world.fetcher.address, later)
     world.tick(MONDAY_MS + 6_000, MONDAY_MS + 6_000)
     assert len(world.fetcher.of(InfoJob)) == 1
 
@@ -98,7 +98,7 @@ def test_nothing_is_asked_while_a_fetcher_may_have_something_to_do_for_a_former_
         spending.dispatch()
         stage.settle()
         assert not any(one.of(TimeJob) for one in fetchers)
-        spending.ready(fetcher.address, fetcher.of(Hello)[0].token)
+        spending.ready(fetcher.address, fetcher.of(Hello)[0])
     spending.dispatch()
     stage.settle()
     assert sum(len(one.of(TimeJob)) for one in fetchers) == 1

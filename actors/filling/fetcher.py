@@ -41,8 +41,8 @@ class Fetcher(Actor):
         match message:
             case InfoJob() | TimeJob() | PageJob():
                 self._fetch(message)
-            case Hello(token):
-                self._backfill.tell(FetcherReady(self.me, token))
+            case Hello():
+                self._backfill.tell(FetcherReady(self.me, message))
             case _:
                 super().receive(message)
 

@@ -58,7 +58,7 @@ class Spending:
         self._next_page = next_page
         self._idle: list[Address] = []
         self._in_flight: dict[str, tuple[Job, Charge]] = {}
-        self._greeted: dict[str, object] = {}
+        self._greeted: dict[str, Hello] = {}
         self._former: set[str] = set()
         self._lost: dict[str, list[Charge]] = {}
         self._unproved: list[PageJob] = []
@@ -174,7 +174,7 @@ class Spending:
         for fetcher in fetchers:
             self._greet(fetcher)
 
-    def ready(self, fetcher: Address, hello: object | None) -> None:
+    def ready(self, fetcher: Address, hello: Hello | None) -> None:
         """A fetcher began (`hello` is None): what it was at is lost, or still to come. Or it answers our greeting, so
         that neither is: then it is free."""
         if hello is not None:
@@ -194,8 +194,8 @@ class Spending:
         self._greet(fetcher)
 
     def _greet(self, fetcher: Address) -> None:
-        self._greeted[fetcher.name] = token = object()
-        fetcher.tell(Hello(token))
+        self._greeted[fetcher.name] = hello = Hello()
+        fetcher.tell(hello)
 
     def answered(self, fetcher: Address, job: Job, used_weight: int | None, named_ms: int | None) -> bool:
         """A job was answered; False when it was given up before, or is of a former life.

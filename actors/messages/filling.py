@@ -44,14 +44,12 @@ class FetcherReady:
     """A fetcher began (None), or answers a `Hello`: all that it was told before is done."""
 
     fetcher: Address
-    hello: object | None = None
+    hello: Hello | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Hello:
-    """Backfill asks a fetcher to answer once it has done what it was told before; `token` tells one from the other."""
-
-    token: object
+    """Backfill asks a fetcher to answer, with this very message, once it has done what it was told before."""
 
 
 @dataclass(frozen=True, slots=True)
