@@ -180,7 +180,6 @@ class Parts:
                     self._patience,
                     aggregator=aggregator,
                     backfill=known["backfill"],
-                    hub=known["hub"],
                     directory=known["directory"],
                     complaints=known["feeds"],
                 ),

@@ -311,3 +311,19 @@ def test_a_hub_that_does_not_answer_is_told_again_that_it_has_begun() -> None:
     world.tell(Watched(frozenset()))
     world.tick(2 * ANNOUNCE_AGAIN_S)
     assert world.hub.taken() == []
+
+
+def test_what_a_stream_that_begins_asks_the_hub_comes_after_all_minutes_that_waited() -> (
+    None
+):
+    world = World()
+    stream = world.stage.recorder("stream").address
+    world.tell(MinutesFrom(MONDAY_MS), *closed(0))
+    world.hub.taken()
+    world.tell(
+        *closed(1), PairMemberStarted(KEY, stream), *closed(2), MinutesFrom(MONDAY_MS + 2 * MINUTE_MS), *closed(2)
+    )
+    told = world.hub.taken()
+    assert [type(message) for message in told] == [BarsPublished, PairMemberStarted, BarsPublished]
+    assert [message.bars[0].bar for message in told[::2]] == [minute(1), minute(2)]
+    assert told[1].member == stream

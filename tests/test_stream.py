@@ -52,7 +52,6 @@ class World:
         self.stage = Stage()
         self.aggregator = self.stage.recorder("aggregator")
         self.backfill = self.stage.recorder("backfill")
-        self.hub = self.stage.recorder("hub")
         self.directory = self.stage.recorder("directory")
         self.complaints = self.stage.recorder("complaints")
         self.now_s = 1_000.0
@@ -63,7 +62,6 @@ class World:
                 PATIENCE,
                 aggregator=self.aggregator.address,
                 backfill=self.backfill.address,
-                hub=self.hub.address,
                 directory=self.directory.address,
                 complaints=self.complaints.address,
             ),
@@ -81,8 +79,8 @@ class World:
         self.tell(Tick(None if at_ms is None else MONDAY_MS + at_ms, None, self.now_s))
 
     def passed_on(self) -> list[Any]:
-        """What the aggregator was told since the last time, but for the time."""
-        return [message for message in self.aggregator.taken() if not isinstance(message, Tick)]
+        """What the aggregator was told since the last time, but for the time, and that a stream began."""
+        return [message for message in self.aggregator.taken() if not isinstance(message, Tick | PairMemberStarted)]
 
 
 def a_running_world(*, is_watched: bool = True) -> World:
@@ -96,7 +94,7 @@ def a_running_world(*, is_watched: bool = True) -> World:
 def test_it_asks_where_the_stored_minutes_end_and_goes_on_there() -> None:
     world = World()
     assert world.backfill.taken() == [ResumeWanted(world.contract.key, world.cell.address)]
-    assert world.hub.told == [PairMemberStarted(world.contract.key, world.cell.address)]
+    assert world.aggregator.told == [PairMemberStarted(world.contract.key, world.cell.address)]  # which asks the hub
     world.tell(Resume(MONDAY_MS))
     assert world.passed_on() == [MinutesFrom(MONDAY_MS)]
     world.tell(Resume(MONDAY_MS + MINUTE_MS))  # an answer to a question asked twice
@@ -108,11 +106,11 @@ def test_a_question_that_was_lost_is_asked_again() -> None:
     world = World()
     world.backfill.taken()
     world.tick(0)
-    world.hub.taken()
+    world.aggregator.taken()
     world.tick(5_000, ASK_RESUME_AGAIN_S)
-    assert world.hub.taken() == []
+    assert world.aggregator.of(PairMemberStarted) == []
     world.tick(6_000)
-    assert world.hub.taken() == [PairMemberStarted(world.contract.key, world.cell.address)]
+    assert world.aggregator.of(PairMemberStarted) == [PairMemberStarted(world.contract.key, world.cell.address)]
     world.tell(Watched(frozenset(), final_ms=MONDAY_MS))
     assert world.backfill.taken() == [ResumeWanted(world.contract.key, world.cell.address, MONDAY_MS)]
 

@@ -49,7 +49,7 @@ class Aggregator(Actor):
         self._begun_stored = -1
         self._knows_start = False
         """Until then minutes are those that a former life did not come to: the stream, which falls with it, sends them
-        again, after one that was lost. Published before that one they would keep it back."""
+        again, after one that was lost. Published before that one they would keep it back. So when a stream begins."""
         self._watched: frozenset[Interval] = frozenset()
         self._is_known = False
         """Whether the hub has answered."""
@@ -83,6 +83,9 @@ class Aggregator(Actor):
                     self._close(bar, by_rest, said)
             case Tick(_, _, monotonic_s):
                 self._on_tick(monotonic_s)
+            case PairMemberStarted():
+                self._knows_start = False
+                self._hub.tell(message)
             case MinutesFrom(open_ms):
                 self._knows_start = True
                 self._cascade.begin_at(open_ms)

@@ -46,7 +46,6 @@ class SymbolStream(Actor):
         *,
         aggregator: Address,
         backfill: Address,
-        hub: Address,
         directory: Address,
         complaints: Address,
     ) -> None:
@@ -54,7 +53,6 @@ class SymbolStream(Actor):
         self._patience = patience
         self._aggregator = aggregator
         self._backfill = backfill
-        self._hub = hub
         self._directory = directory
         self._complaints = complaints
         self._scale = contract.scale
@@ -66,8 +64,11 @@ class SymbolStream(Actor):
         self._state = ""
 
     def begin(self) -> None:
-        """First ask the hub which finals went out, then where what is stored ends."""
-        self._hub.tell(PairMemberStarted(self._contract.key, self.me))
+        """First ask the hub which finals went out, then where what is stored ends.
+
+        By way of the aggregator: minutes that wait there, from a former life, are told of before.
+        """
+        self._aggregator.tell(PairMemberStarted(self._contract.key, self.me))
 
     def receive(self, message: Any) -> None:
         match message:
