@@ -94,7 +94,7 @@ class Parts:
         fetchers: list[Address] = []
         out, settings = self._out, self._settings
         history = within(settings.history, settings.keep)
-        hub = start(ChildSpec("hub", lambda: Hub(book), every_beats=0, stops_with=6))
+        hub = start(ChildSpec("hub", lambda: Hub(book), every_beats=SECOND_BEATS, stops_with=6))
         writer = start(
             ChildSpec(
                 "writer",

@@ -7,7 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from actors.messages import BarsPublished, FeedStarted, Listening, PairMemberStarted, Subscribe, Unsubscribe, Watched
+from actors.messages import (
+    BarsPublished,
+    FeedStarted,
+    Listening,
+    PairMemberStarted,
+    Subscribe,
+    Tick,
+    Unsubscribe,
+    Watched,
+)
 from actors.runtime.cell import Actor, Address
 from bars import LARGER, MINUTE, MINUTE_MS, STORED, ContractKey, Interval, IntervalBar
 from wire.frames import KlineEvent
@@ -16,8 +25,14 @@ from wire.published import BarEvent
 logger = logging.getLogger(__name__)
 
 HELD_MS = 10 * MINUTE_MS
-"""A larger bar whose forerunner has not come waits for so many further minutes, as long as a missing minute is waited
-for."""
+"""A larger bar whose forerunner has not come waits as long as a missing minute is waited for."""
+
+
+@dataclass(slots=True)
+class _Held:
+    completed: IntervalBar
+    since_ms: int | None
+    """None until it is known what time it is."""
 
 
 @dataclass(slots=True)
@@ -33,7 +48,7 @@ class HubBook:
     finals_ms: dict[tuple[ContractKey, Interval], int] = field(default_factory=dict)
     jumped_ms: dict[ContractKey, int] = field(default_factory=dict)
     """The last minute that went out although the one before had not: what lies between will not come."""
-    held: dict[ContractKey, list[IntervalBar]] = field(default_factory=dict)
+    held: dict[ContractKey, list[_Held]] = field(default_factory=dict)
     """Larger bars whose forerunners are still to come."""
     feeds: dict[str, Address] = field(default_factory=dict)
 
@@ -90,12 +105,17 @@ class Hub(Actor):
 
     def __init__(self, book: HubBook) -> None:
         self._book = book
+        self._now_ms: int | None = None
 
     def receive(self, message: Any) -> None:
         match message:
             case BarsPublished(key, bars, closed, said, is_history):
                 if not is_history or all(self._is_past(key, one) for one in bars):
                     self._publish(key, bars, closed, said)
+            case Tick(now_ms, _, _):
+                self._now_ms = now_ms
+                for key in list(self._book.held):
+                    self._let_go(key)
             case PairMemberStarted(key, member):
                 self._book.members.setdefault(key, {})[member.name] = member
                 self._book.keys.setdefault(key.symbol, set()).add(key)
@@ -131,7 +151,7 @@ class Hub(Actor):
                     if bar.open_ms != last_ms + MINUTE_MS:
                         self._book.jumped_ms[key] = bar.open_ms
                 elif self._book.lacks(key, completed):
-                    self._book.held.setdefault(key, []).append(completed)
+                    self._book.held.setdefault(key, []).append(_Held(completed, self._now_ms))
                     continue
                 finals_ms[key, interval] = bar.open_ms
             if subscribers:
@@ -141,14 +161,16 @@ class Hub(Actor):
 
     def _let_go(self, key: ContractKey) -> None:
         """Tell of the larger bars that wait no longer: what they waited for was told of, or has not come for long."""
-        told_ms = self._book.finals_ms.get((key, MINUTE), 0)
-        held = sorted(self._book.held.pop(key), key=lambda one: (one.bar.open_ms, one.interval.span_ms))
-        for completed in held:
-            interval, bar = completed
-            if not self._book.lacks(key, completed) or interval.next_open(bar.open_ms) + HELD_MS <= told_ms:
-                self._tell_final(key, completed)
+        for held in sorted(self._book.held.pop(key), key=lambda one: one.completed.bar.open_ms):
+            if held.since_ms is None:
+                held.since_ms = self._now_ms
+            if self._is_long_ago(held.since_ms) or not self._book.lacks(key, held.completed):
+                self._tell_final(key, held.completed)
             else:
-                self._book.held.setdefault(key, []).append(completed)
+                self._book.held.setdefault(key, []).append(held)
+
+    def _is_long_ago(self, since_ms: int | None) -> bool:
+        return since_ms is not None and self._now_ms is not None and since_ms + HELD_MS <= self._now_ms
 
     def _tell_final(self, key: ContractKey, completed: IntervalBar) -> None:
         interval, bar = completed
