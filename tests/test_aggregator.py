@@ -313,9 +313,7 @@ def test_a_hub_that_does_not_answer_is_told_again_that_it_has_begun() -> None:
     assert world.hub.taken() == []
 
 
-def test_what_a_stream_that_begins_asks_the_hub_comes_after_all_minutes_that_waited() -> (
-    None
-):
+def test_what_a_stream_that_begins_asks_the_hub_comes_after_all_minutes_that_waited() -> None:
     world = World()
     stream = world.stage.recorder("stream").address
     world.tell(MinutesFrom(MONDAY_MS), *closed(0))

@@ -123,7 +123,7 @@ class Checks:
                     continue  # nobody could be asked before it was too late
                 if theirs is None:
                     yield f"{key.symbol} {interval} {clock(mine.open_ms, full=True)} does not exist"
-                elif mine != theirs.rescaled(mine.scale.widened(theirs.scale)):
+                elif not _is_same(mine, theirs):
                     yield f"{key.symbol} {interval} {clock(mine.open_ms, full=True)}: {mine} is not {theirs}"
 
     def unexplained(self) -> Iterator[str]:
@@ -230,6 +230,12 @@ class Checks:
     def _in_progress(self, record: ContractRecord, interval: Interval) -> Bar | None:
         newest = self._reader.bars(record, interval, limit=1)
         return newest[-1].bar if newest and not newest[-1].closed else None
+
+
+def _is_same(one: Bar, other: Bar) -> bool:
+    """Whether two bars say the same; that values have more decimals from now on is seen where these are not 0."""
+    scale = one.scale.widened(other.scale)
+    return one.rescaled(scale) == other.rescaled(scale)
 
 
 def told(gap: Gap) -> str:
