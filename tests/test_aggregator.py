@@ -325,3 +325,9 @@ def test_what_a_stream_that_begins_asks_the_hub_comes_after_all_minutes_that_wai
     assert [type(message) for message in told] == [BarsPublished, PairMemberStarted, BarsPublished]
     assert [message.bars[0].bar for message in told[::2]] == [minute(1), minute(2)]
     assert told[1].member == stream
+
+
+def test_a_minute_that_follows_on_nothing_says_so() -> None:
+    world = World()
+    world.tell(MinutesFrom(MONDAY_MS), *closed(0, 2), *closed(5, 2))
+    assert [message.is_leap for message in world.published()] == [True, False, True, False]

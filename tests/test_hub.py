@@ -66,9 +66,16 @@ class World:
         self.tell(Subscribe(token, listener.deliver, symbol, interval))
         return listener
 
-    def publish(self, minute: int, closed: bool = False, key: ContractKey = BTC, interval: Interval = MINUTE) -> None:
+    def publish(
+        self,
+        minute: int,
+        closed: bool = False,
+        key: ContractKey = BTC,
+        interval: Interval = MINUTE,
+        is_leap: bool = False,
+    ) -> None:
         bar = IntervalBar(interval, a_bar(MONDAY_MS + minute * MINUTE_MS))
-        self.tell(BarsPublished(key, [bar], closed))
+        self.tell(BarsPublished(key, [bar], closed, is_leap=is_leap))
 
 
 def test_each_hears_what_he_asked_for() -> None:
@@ -273,14 +280,15 @@ def test_a_larger_bar_waits_ten_minutes_at_most_for_its_forerunner() -> None:
     assert finals_of(listener) == [0, 10, 15]
 
 
-def test_where_minutes_are_left_out_no_larger_bar_waits() -> None:
+@pytest.mark.parametrize("is_leap", [True, False])
+def test_no_larger_bar_waits_where_minutes_were_left_out_but_where_they_were_lost_here(is_leap: bool) -> None:
     world = World()
     world.start(BTC)
     listener = world.subscribe("me", interval=FIVE_MINUTES)
     world.publish(0, closed=True, interval=FIVE_MINUTES)
     for minute in (4, 5, 6, 8, 9, 10, 11, 12, 13, 14):
-        world.publish(minute, closed=True)
+        world.publish(minute, closed=True, is_leap=is_leap and minute == 8)
     world.publish(10, closed=True, interval=FIVE_MINUTES)
-    assert finals_of(listener) == [0, 10]
+    assert finals_of(listener) == ([0, 10] if is_leap else [0])
     world.start(BTC)
-    assert world.aggregators[BTC].of(Watched)[-1].final_ms == MONDAY_MS + 14 * MINUTE_MS
+    assert world.aggregators[BTC].of(Watched)[-1].final_ms == MONDAY_MS + (14 if is_leap else 4) * MINUTE_MS

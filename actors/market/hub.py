@@ -47,7 +47,8 @@ class HubBook:
     """The contracts that have members, by symbol."""
     finals_ms: dict[tuple[ContractKey, Interval], int] = field(default_factory=dict)
     jumped_ms: dict[ContractKey, int] = field(default_factory=dict)
-    """The last minute that went out although the one before had not: what lies between will not come."""
+    """The last minute that was told of although the one before had not been, and would not be. A minute that is lost
+    here by a crash is no such leap: the larger bars that hold it still come."""
     held: dict[ContractKey, list[_Held]] = field(default_factory=dict)
     """Larger bars whose forerunners are still to come."""
     feeds: dict[str, Address] = field(default_factory=dict)
@@ -109,9 +110,9 @@ class Hub(Actor):
 
     def receive(self, message: Any) -> None:
         match message:
-            case BarsPublished(key, bars, closed, said, is_history):
+            case BarsPublished(key, bars, closed, said, is_history, is_leap):
                 if not is_history or all(self._is_past(key, one) for one in bars):
-                    self._publish(key, bars, closed, said)
+                    self._publish(key, bars, closed, said, is_leap)
             case Tick(now_ms, _, _):
                 self._now_ms = now_ms
                 for key in list(self._book.held):
@@ -138,7 +139,9 @@ class Hub(Actor):
         final_ms = self._book.finals_ms.get((key, MINUTE))
         return final_ms is not None and completed.interval.next_open(completed.bar.open_ms) <= final_ms + MINUTE_MS
 
-    def _publish(self, key: ContractKey, bars: Sequence[IntervalBar], closed: bool, said: KlineEvent | None) -> None:
+    def _publish(
+        self, key: ContractKey, bars: Sequence[IntervalBar], closed: bool, said: KlineEvent | None, is_leap: bool
+    ) -> None:
         finals_ms = self._book.finals_ms
         subscribers = self._book.for_symbol(key.symbol)
         for completed in bars:
@@ -148,7 +151,7 @@ class Hub(Actor):
                 continue
             if closed:
                 if interval is MINUTE:
-                    if bar.open_ms != last_ms + MINUTE_MS:
+                    if is_leap and bar.open_ms != last_ms + MINUTE_MS:
                         self._book.jumped_ms[key] = bar.open_ms
                 elif self._book.lacks(key, completed):
                     self._book.held.setdefault(key, []).append(_Held(completed, self._now_ms))
