@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from wire.frames import KlineEvent
 
 TEXT_MAX = 70
 LATEST_MS = 100_000_000_000_000
+_FOLDER = re.compile(r"/\S*/simulate-[^/\s]+/")
 
 
 class Trace:
@@ -61,8 +63,26 @@ class LogLines(logging.Handler):
         self._trace = trace
 
     def emit(self, record: logging.LogRecord) -> None:
-        cause = "" if not record.exc_info or record.exc_info[1] is None else f" ({record.exc_info[1]!r:.100})"
-        self._trace.event(f"{record.levelname.lower()}: {record.getMessage()}{cause}")
+        args = tuple(map(_Told, record.args)) if isinstance(record.args, tuple) else record.args
+        text = _FOLDER.sub("", str(record.msg) % args if args else str(record.msg))
+        cause = "" if not record.exc_info or record.exc_info[1] is None else f" ({brief(record.exc_info[1])})"
+        self._trace.event(f"{record.levelname.lower()}: {text}{cause}")
+
+
+class _Told:
+    """What a log line tells, so that it is the same in every process: neither sets in their order nor addresses."""
+
+    def __new__(cls, value: object) -> Any:
+        return value if isinstance(value, str | int | float) else super().__new__(cls)
+
+    def __init__(self, value: object) -> None:
+        self._value = value
+
+    def __repr__(self) -> str:
+        return brief(self._value)
+
+    def __str__(self) -> str:
+        return str(self._value)
 
 
 def brief(value: object) -> str:

@@ -216,7 +216,7 @@ class VirtualSystem:
             self.is_much_lost |= name == "writer" and self.disk.is_failing
             if isinstance(message, BarsPublished) and message.closed:
                 self.unheard.append(message)
-            raise InjectedCrash(f"{name} on {message!r:.80}")
+            raise InjectedCrash(f"{name} on {type(message).__name__}")
 
     def _opened(self, open_it: Callable[[], Any]) -> Any:
         if self.exchange.hits("crashed_beginnings", self.exchange.trouble.crashed_beginnings):
