@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 
 from bars import MINUTE_MS, STORED, Bar, Interval, Scale, Span, aggregate
-from storage import bar_sql
+from bars.gaps import missing, subtract
+from storage import absent, bar_sql
 from storage.changes import Origin
 
 Store = Callable[[Interval, Sequence[Bar]], None]
@@ -72,7 +73,7 @@ class Ladder:
 
         A bar is made when all its parts are stored, or all since the listing, and when there is none, or one that
         was made from parts that have changed since. One that is there is made anew also when it lacks only parts from
-        the delivery on: it was made before that was known.
+        the delivery on, for it was made before that was known, or such as the exchange does not have.
 
         Raises:
             UnitsOverflow: a sum does not fit 63 bits.
@@ -84,10 +85,14 @@ class Ladder:
                 wanted = [at for at in range(first, last + 1, bar_sql.minutes(larger)) if _may_be_made(stored.get(at))]
                 parts = self._parts(connection, contract_id, smaller, larger, wanted, scale)
                 for at in wanted:
-                    stop = at + bar_sql.minutes(larger)
+                    start, stop = max(at, smaller.floor(listing_ms) // MINUTE_MS), at + bar_sql.minutes(larger)
                     if at in stored:
                         stop = min(stop, smaller.ceil(delivery_ms) // MINUTE_MS)
-                    if _is_whole(parts[at], smaller, max(at, smaller.floor(listing_ms) // MINUTE_MS), stop):
+                    is_whole = _is_whole(parts[at], smaller, start, stop)
+                    if not is_whole and at in stored and parts[at]:
+                        never = absent.recorded(connection, contract_id, smaller)
+                        is_whole = _lacks_only(never, parts[at], smaller, Span(start * MINUTE_MS, stop * MINUTE_MS))
+                    if is_whole:
                         bar = aggregate(parts[at], at * MINUTE_MS)
                         if at not in stored or stored[at][0] != bar:
                             made.append(bar)
@@ -135,6 +140,11 @@ def _may_be_made(stored: _Stored | None) -> bool:
 def _is_whole(parts: Sequence[Bar], smaller: Interval, start: int, stop: int) -> bool:
     """Whether the parts, which are some, are all that open from `start` on and before `stop`."""
     return bool(parts) and len(parts) >= (stop - start) // bar_sql.minutes(smaller)
+
+
+def _lacks_only(never: Sequence[Span], parts: Sequence[Bar], smaller: Interval, span: Span) -> bool:
+    """Whether all parts that are missing in a span are such as the exchange does not have."""
+    return not any(True for _ in subtract(missing((bar.open_ms for bar in parts), span, smaller), never))
 
 
 def _buckets(interval: Interval, times: Iterable[int]) -> set[int]:

@@ -169,3 +169,16 @@ def test_minutes_far_apart_are_not_read_across(db: Stored) -> None:
     random.Random(7).shuffle(both)
     db.put(both)
     assert db.held(FIVE_MINUTES) == whole(early, FIVE_MINUTES) + whole(late, FIVE_MINUTES)
+
+
+def test_a_bar_that_was_made_without_a_minute_that_the_exchange_lacks_follows_the_others(db: Stored) -> None:
+    minutes = some_bars(MINUTE, MONDAY_MS, 5)
+    here = [minutes[0], minutes[1], minutes[3], minutes[4]]
+    hole = Span(minutes[2].open_ms, minutes[3].open_ms)
+    key = db.contract.key
+    db.store.commit([ClosedBars(key, MINUTE, here, Origin.STREAM, absent=[hole])])
+    db.put(list(aggregate_all(here, FIVE_MINUTES)), FIVE_MINUTES, Origin.AGGREGATED)
+    different = minutes[3]._replace(trades=minutes[3].trades + 7)
+    db.store.commit([ClosedBars(key, MINUTE, [different], Origin.REST, verified=True)])
+    (five,) = db.held(FIVE_MINUTES)
+    assert five.trades == sum(bar.trades for bar in here) + 7
