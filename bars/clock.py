@@ -17,7 +17,8 @@ ANCHOR_EVERY_S = 0.5
 REAL_TIME_TOLERANCE = 0.2
 """A measured rate no higher above 1 is taken for delay that varies; no exchange is slower than real time."""
 LEAP_MS = 10 * MINUTE_MS
-"""A time this far ahead of the estimate must be named twice: one damaged frame is not to set the clock."""
+"""A time this far ahead of the estimate must be confirmed by a later one, and so must the first in a frame: one damaged
+frame, though it come twice, is not to set the clock."""
 
 
 class _Observation(NamedTuple):
@@ -50,9 +51,9 @@ class ExchangeClock:
         """The latest time that the exchange itself has named: it is at least this late there."""
         return None if self._latest is None else self._latest.exchange_ms
 
-    def observe(self, exchange_ms: int, monotonic_s: float) -> None:
+    def observe(self, exchange_ms: int, monotonic_s: float, *, is_frame: bool = False) -> None:
         """Take in that the exchange named `exchange_ms` when the local monotonic clock showed `monotonic_s`."""
-        if self._is_doubtful(exchange_ms, monotonic_s):
+        if self._is_doubtful(exchange_ms, monotonic_s, is_frame):
             return
         if self._latest is not None and exchange_ms <= self._latest.exchange_ms:
             return
@@ -70,13 +71,15 @@ class ExchangeClock:
     def _estimate_ms(self, latest: _Observation, monotonic_s: float) -> int:
         return latest.exchange_ms + int(max(0.0, monotonic_s - latest.monotonic_s) * 1_000 * self._rate)
 
-    def _is_doubtful(self, exchange_ms: int, monotonic_s: float) -> bool:
-        """Whether it is a leap that the observation right before it does not confirm."""
-        if self._latest is None or exchange_ms - self._estimate_ms(self._latest, monotonic_s) <= LEAP_MS:
+    def _is_doubtful(self, exchange_ms: int, monotonic_s: float, is_frame: bool) -> bool:
+        """Whether it is a leap, or a first frame, that the observation right before it does not confirm."""
+        latest = self._latest
+        is_near = latest is not None and exchange_ms - self._estimate_ms(latest, monotonic_s) <= LEAP_MS
+        if is_near or (latest is None and not is_frame):
             self._doubted_ms = None
             return False
         before_ms, self._doubted_ms = self._doubted_ms, exchange_ms
-        return before_ms is None or not 0 <= exchange_ms - before_ms <= LEAP_MS
+        return before_ms is None or not 0 < exchange_ms - before_ms <= LEAP_MS
 
     def _measure(self, at: _Observation) -> None:
         anchors = [anchor for anchor in self._anchors if at.monotonic_s - anchor.monotonic_s <= RATE_WINDOW_S]

@@ -169,12 +169,36 @@ def test_a_leap_that_is_named_twice_is_believed() -> None:
     assert clock.observed_ms == START_MS + 100 * LEAP_MS + 50
 
 
-def test_a_leap_that_is_named_again_at_the_same_moment_there_is_believed() -> None:
+def test_a_leap_that_is_named_again_at_the_same_moment_there_may_be_the_same_frame_twice() -> None:
     clock = ExchangeClock()
     clock.observe(START_MS, 0.0)
     for at_s in (1.0, 1.1):
         clock.observe(START_MS + 100 * LEAP_MS, at_s)
-    assert clock.observed_ms == START_MS + 100 * LEAP_MS
+    assert clock.observed_ms == START_MS
+    clock.observe(START_MS + 100 * LEAP_MS + 1, 1.2)
+    assert clock.observed_ms == START_MS + 100 * LEAP_MS + 1
+
+
+def test_of_frames_alone_the_first_is_believed_once_a_later_one_confirms_it() -> None:
+    clock = ExchangeClock()
+    for exchange_ms, expected_ms in (
+        (START_MS + 100 * LEAP_MS, None),
+        (START_MS, None),
+        (START_MS, None),
+        (START_MS + 50 * LEAP_MS, None),
+        (START_MS + 250, None),
+        (START_MS + 500, START_MS + 500),
+        (START_MS + 100 * LEAP_MS, START_MS + 500),
+    ):
+        clock.observe(exchange_ms, 1.0, is_frame=True)
+        assert clock.observed_ms == expected_ms
+
+
+def test_the_first_answer_is_believed_whatever_a_frame_said_before() -> None:
+    clock = ExchangeClock()
+    clock.observe(START_MS + 100 * LEAP_MS, 1.0, is_frame=True)
+    clock.observe(START_MS, 2.0)
+    assert clock.observed_ms == START_MS
 
 
 @pytest.mark.parametrize(("step_ms", "is_believed"), [(LEAP_MS, True), (LEAP_MS + 1, False), (-1, False)])

@@ -157,7 +157,7 @@ class Feed(Actor):
         if elapsed_s >= OBSERVE_EVERY_S:
             self._speed = max(1.0, (newest_ms - self._observed_ms) / 1_000 / elapsed_s)
             self._observed_s, self._observed_ms = now_s, newest_ms
-            self._supervisor.tell(TimeObserved(newest_ms, now_s))
+            self._supervisor.tell(TimeObserved(newest_ms, now_s, is_frame=True))
         if not self._is_settled and self._subscriber.is_settled:
             self._is_settled = True
             self._pool.tell(FeedSettled(self._name))

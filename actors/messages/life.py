@@ -23,10 +23,11 @@ class Beat:
 
 @dataclass(frozen=True, slots=True)
 class TimeObserved:
-    """The exchange named its time."""
+    """The exchange named its time; `is_frame`: in a frame, one of many, which may be damaged."""
 
     exchange_ms: int
     monotonic_s: float
+    is_frame: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,8 +112,8 @@ class Supervisor(Actor):
 
     def receive(self, message: Any) -> Any:
         match message:
-            case TimeObserved(exchange_ms, monotonic_s):
-                self._clock.observe(exchange_ms, monotonic_s)
+            case TimeObserved(exchange_ms, monotonic_s, is_frame):
+                self._clock.observe(exchange_ms, monotonic_s, is_frame=is_frame)
             case Beat(monotonic_s):
                 self._beat(monotonic_s)
             case Report(section, facts):
