@@ -370,3 +370,21 @@ def test_when_a_bucket_ends_the_next_one_lacks_nothing(market: Market) -> None:
     for minute in market.minutes[:31]:
         cascade.close(minute)
         assert not cascade.needs_seed
+
+
+def test_a_contract_that_is_launched_within_a_bucket_has_a_whole_first_bar(market: Market) -> None:
+    cascade = Cascade()
+    assert cascade.seed([], MONDAY_MS + 2 * MINUTE_MS)
+    done = [one for minute in market.minutes[2:5] for one in cascade.close(minute)]
+    assert done == [IntervalBar(FIVE_MINUTES, aggregate(market.minutes[2:5], MONDAY_MS))]
+
+
+def test_what_is_expected_first_is_said_once_and_what_is_older_is_not_shown(market: Market) -> None:
+    cascade = Cascade()
+    cascade.begin_at(MONDAY_MS + 3 * MINUTE_MS)
+    cascade.begin_at(MONDAY_MS)
+    assert cascade.next_ms == MONDAY_MS + 3 * MINUTE_MS
+    cascade.progress(market.minutes[2])
+    assert cascade.newest() is None
+    cascade.progress(market.minutes[3])
+    assert cascade.newest() == market.minutes[3]

@@ -79,6 +79,11 @@ def test_a_missing_end_may_only_be_late_until_it_is_a_day_old(start: int, number
     assert absent(asked, *numbers, now_ms=enough_ms - 1) == ended[:-1]
 
 
+@pytest.mark.parametrize(("stop", "expected"), [(9, [Span(0, at(9))]), (10, [Span(0, at(10))]), (11, [])])
+def test_nothing_from_before_the_launch_can_be_late(stop: int, expected: list[Span]) -> None:
+    assert absent(minutes(5, stop), now_ms=at(12)) == expected
+
+
 def test_a_hole_before_the_end_of_a_new_answer_does_not_exist() -> None:
     assert absent(minutes(20, 30), *range(25, 30), now_ms=at(31)) == [minutes(20, 25)]
 
