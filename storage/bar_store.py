@@ -12,10 +12,13 @@ from peewee import SqliteDatabase
 from bars import Interval
 from storage import contracts, retention
 from storage.changes import Change, CommitReport
-from storage.database import connection_of, expect_place, open_for_writing, transaction
+from storage.database import BUSY_TIMEOUT_S, connection_of, expect_place, open_for_writing, transaction
 from storage.errors import StorageFailed, translating
 from storage.lock import WriterLock
 from storage.transaction import Transaction
+
+AGAIN_TIMEOUT_S = 0.25
+"""How long a commit waits for a lock when the one before has failed: tries every second are not to add up."""
 
 
 class BarStore:
@@ -25,6 +28,7 @@ class BarStore:
         self._database = database
         self._lock = lock
         self._path = path
+        self._waits_s: float = BUSY_TIMEOUT_S
         self._contracts = {record.key: record for record in contracts.every(connection_of(database))}
 
     @classmethod
@@ -48,18 +52,24 @@ class BarStore:
         """Apply all changes in one transaction, or none.
 
         A `durable` commit and all before it outlive a power cut; without it that is so after the next checkpoint.
+        Somebody else's lock is waited for, `BUSY_TIMEOUT_S` at most, but after a failure only `AGAIN_TIMEOUT_S`.
 
         Raises:
             StorageFailed: rolled back; the same changes may be committed again later.
             UnknownContract: bars of a contract that was never seen.
             ContractOverflow: a value, or a sum, of one contract does not fit; without its changes the rest can go in.
         """
-        with translating(f"committing {len(changes)} changes to {self._path}"), self._synchronous(durable):
-            with transaction(self._database, "IMMEDIATE"):
-                applied = Transaction(self._database, self._contracts)
-                report = applied.apply(changes)
-            self._contracts = applied.contracts
-            return report
+        try:
+            with translating(f"committing {len(changes)} changes to {self._path}"), self._synchronous(durable):
+                with transaction(self._database, "IMMEDIATE"):
+                    applied = Transaction(self._database, self._contracts)
+                    report = applied.apply(changes)
+                self._contracts = applied.contracts
+        except StorageFailed:
+            self._wait_for_locks(AGAIN_TIMEOUT_S)
+            raise
+        self._wait_for_locks(BUSY_TIMEOUT_S)
+        return report
 
     def remove(self, before_ms: Mapping[Interval, int], rows_max: int, now_ms: int) -> int:
         """Remove at most `rows_max` closed bars that open before their interval's time; returns how many.
@@ -87,6 +97,11 @@ class BarStore:
         finally:
             self._database.close()
             self._lock.release()
+
+    def _wait_for_locks(self, seconds: float) -> None:
+        if seconds != self._waits_s:
+            self._database.pragma("busy_timeout", round(seconds * 1_000))
+            self._waits_s = seconds
 
     @contextmanager
     def _synchronous(self, durable: bool) -> Iterator[None]:

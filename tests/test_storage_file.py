@@ -259,6 +259,23 @@ def test_somebody_elses_lock_fails_a_commit_that_may_be_tried_again(
     store.close()
 
 
+def test_after_a_failure_a_lock_is_waited_for_only_shortly_until_a_commit_succeeds(path: Path) -> None:
+    store = a_filled(path)
+    database: SqliteDatabase = store._database  # noqa: SLF001  # the waiting time belongs to the connection
+    prompt = sqlite3.connect(path, isolation_level=None)
+    prompt.execute("BEGIN IMMEDIATE")
+    waits_ms = [database.pragma("busy_timeout")]
+    for _ in range(2):
+        with pytest.raises(StorageFailed, match="database is locked"):
+            store.commit([])
+        waits_ms.append(database.pragma("busy_timeout"))
+    prompt.close()
+    store.commit([])
+    waits_ms.append(database.pragma("busy_timeout"))
+    assert waits_ms == [5_000, 250, 250, 5_000]
+    store.close()
+
+
 def test_a_durable_commit_syncs_and_the_next_one_does_not(path: Path) -> None:
     store = a_filled(path)
     database: SqliteDatabase = store._database  # noqa: SLF001

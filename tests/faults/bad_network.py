@@ -10,9 +10,9 @@ from contextlib import ExitStack
 from tests.faults.proxy import FAIR, FaultyProxy, Weather
 from tests.faults.trial import trial
 
-REST = Weather(delay_s=0.2, cut=0.03, corrupt=0.1)
-STREAMS = Weather(delay_s=0.05, cut=0.002, corrupt=0.01)
-LIES = Weather(lie=0.02)
+REST = Weather(delay_s=0.2, cut=0.05, corrupt=0.3)
+STREAMS = Weather(delay_s=0.05, cut=0.005, corrupt=0.05)
+LIES = Weather(lie=0.3)
 
 
 def run(arguments: Sequence[str] = ()) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.faults.trial import KLINES, trial, until
+from tests.faults.trial import KLINES, trial
 
 HOLDER = """
 import sqlite3, sys
@@ -49,11 +49,7 @@ def run(arguments: Sequence[str] = ()) -> str:
             began_s = time.monotonic()
             status = one.stop()
             stopped_s = time.monotonic() - began_s
-            one.launch()
-            until(lambda: one.has_ended, 60, "the start was given up")
-            assert one.running.returncode == 4, one.words()
-            refusal = one.words().strip()
-            assert refusal.count("\n") == 0, refusal
+            one.expect_refusal()
         one.start()
         one.expect_well()
         bars, _ = one.expect_truth()

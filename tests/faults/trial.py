@@ -87,6 +87,13 @@ class Trial:
         wait_until(lambda: "serving on" in self.words() or self.has_ended, START_S, "the service runs")
         assert not self.has_ended, f"the service has ended: {self.words()}"
 
+    def expect_refusal(self) -> None:
+        """Start it, and see it end with status 4 and one line."""
+        self.launch()
+        until(lambda: self.has_ended, START_S, "the start was given up")
+        assert self.running.returncode == 4, self.words()
+        assert self.words().count("\n") == 1, self.words()
+
     def words(self) -> str:
         """The log since the last start."""
         return self.log.read_bytes()[self._log_begins :].decode(errors="replace")
