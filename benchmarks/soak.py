@@ -62,7 +62,7 @@ def soak(minutes: float, symbols: int, speed: float) -> bool:
             looks = _looked_at(service, port, minutes)
             stop_ms: int = _status(port)["exchange_time"]
         wrong, compared = _compared(running, symbols, events_per_second, from_ms, stop_ms)
-    return _told(looks, wrong, compared, stop_ms - from_ms)
+    return _told(looks, wrong, compared, stop_ms - from_ms, speed)
 
 
 def _looked_at(service: subprocess.Popen[str], port: int, minutes: float) -> list[Look]:
@@ -117,7 +117,7 @@ def _compared(
     return wrong, compared
 
 
-def _told(looks: Sequence[Look], wrong: Sequence[str], compared: int, market_ms: int) -> bool:
+def _told(looks: Sequence[Look], wrong: Sequence[str], compared: int, market_ms: int, speed: float) -> bool:
     warm = looks[int(len(looks) * WARM_UP) :]
     early, late = warm[: len(warm) // 3], warm[-(len(warm) // 3) :]
     grew = []
@@ -131,7 +131,7 @@ def _told(looks: Sequence[Look], wrong: Sequence[str], compared: int, market_ms:
     share = took_s / looks[-1].after_s
     written = (warm[-1].written - warm[0].written) / (market_ms * share) * DAY_MS / 1e9
     print(f"{market_ms / 3_600_000:.1f} hours of market in {looks[-1].after_s / 60:.0f} minutes")
-    print(f"{written:.1f} GB are written in a day of market at this pace, in which seconds are {SPEED:.0f} times rarer")
+    print(f"{written:.1f} GB are written in a day of market at this pace, in which seconds are {speed:.0f} times rarer")
     print(f"{compared:,} bars compared, {len(wrong)} wrong or missing", *wrong[:10])
     print(f"grew: {', '.join(grew) or 'nothing'}")
     return not wrong and not grew
