@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 
 from tests.faults.proxy import FAIR, FaultyProxy, Weather
-from tests.faults.trial import trial
+from tests.faults.trial import options, trial
 
 REST = Weather(delay_s=0.2, cut=0.05, corrupt=0.3)
 STREAMS = Weather(delay_s=0.05, cut=0.005, corrupt=0.05)
@@ -17,11 +16,15 @@ LIES = Weather(lie=0.3)
 
 def run(arguments: Sequence[str] = ()) -> str:
     """Storm, then lies in sound JSON, then fair weather until all is mended."""
-    parser = argparse.ArgumentParser(prog="python -m tests.faults bad-network", description=__doc__)
-    parser.add_argument("--symbols", type=int, default=60)
-    parser.add_argument("--speed", type=float, default=60.0)
-    parser.add_argument("--seconds", type=float, default=90.0, help="of storm; half as long is lied")
-    chosen = parser.parse_args(arguments)
+    chosen = options(
+        "bad-network",
+        __doc__,
+        arguments,
+        symbols=60,
+        speed=60.0,
+        seconds=90.0,
+        of_seconds="of storm; half as long is lied",
+    )
     with ExitStack() as stack:
         one = stack.enter_context(trial(symbols=chosen.symbols, speed=chosen.speed))
         rest, streams = (stack.enter_context(FaultyProxy(one.exchange.port)) for _ in range(2))

@@ -5,7 +5,6 @@ libfaketime tells the service another time: `apt install faketime`.
 
 from __future__ import annotations
 
-import argparse
 import shutil
 import subprocess
 import time
@@ -15,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tests.faults.outcome import Impossible
-from tests.faults.trial import Trial, trial
+from tests.faults.trial import Trial, options, trial
 
 OFFSETS_H = (-7, 26, 24 * 400)
 JUMPS_H = (5, -9, 24 * 30, 0)
@@ -25,11 +24,7 @@ LAUNCHER = ("-m", "tests.faults.under_faketime")
 
 def run(arguments: Sequence[str] = ()) -> str:
     """Start it at wrong times, on one database after the other's; then turn the clock while it runs."""
-    parser = argparse.ArgumentParser(prog="python -m tests.faults clock", description=__doc__)
-    parser.add_argument("--symbols", type=int, default=60)
-    parser.add_argument("--speed", type=float, default=60.0)
-    parser.add_argument("--seconds", type=float, default=15.0, help="between two jumps")
-    chosen = parser.parse_args(arguments)
+    chosen = options("clock", __doc__, arguments, symbols=60, speed=60.0, seconds=15.0, of_seconds="between two jumps")
     library = faketime_library()
     with ExitStack() as stack:
         one = stack.enter_context(trial(symbols=chosen.symbols, speed=chosen.speed))
@@ -44,9 +39,7 @@ def run(arguments: Sequence[str] = ()) -> str:
         bars = 0
         for hours in OFFSETS_H:  # the same database each time: what the last run dated is in the future or long ago
             turn(offset, hours)
-            one.start()
-            one.expect_well()
-            bars, _ = one.expect_truth()
+            bars, _ = one.begin()
             wrong_h = (one.status()["started_at"] - time.time() * SECOND_MS) / HOUR_MS
             assert abs(wrong_h - hours) < 0.1, f"the clock should be wrong by {hours} h, and is by {wrong_h:.1f} h"
             assert one.stop() == 0

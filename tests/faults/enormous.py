@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import subprocess
 import sys
 import time
@@ -12,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tests.faults.giant import Giant, GiantServer, answers, endless_frame
-from tests.faults.trial import trial, until
+from tests.faults.trial import options, trial, until
 from tests.support.service import ROOT
 
 MORE_MB_MAX = 100
@@ -24,19 +23,13 @@ OF_HANDSHAKES = ("300 MB with a length", "a refusal of 300 MB", "300 MB of heade
 
 def run(arguments: Sequence[str] = ()) -> str:
     """One kind after the other in the place of every answer, on REST, then on the streams; then for a download."""
-    parser = argparse.ArgumentParser(prog="python -m tests.faults enormous", description=__doc__)
-    parser.add_argument("--symbols", type=int, default=40)
-    parser.add_argument("--speed", type=float, default=60.0)
-    parser.add_argument("--seconds", type=float, default=10.0, help="of each kind")
-    chosen = parser.parse_args(arguments)
+    chosen = options("enormous", __doc__, arguments, symbols=40, speed=60.0, seconds=10.0, of_seconds="of each kind")
     kinds = answers()
     with ExitStack() as stack:
         one = stack.enter_context(trial(symbols=chosen.symbols, speed=chosen.speed))
         rest, streams = (stack.enter_context(GiantServer(one.exchange.port)) for _ in range(2))
         one.options = ("--rest-url", rest.url("http"), "--ws-url", streams.url("ws"))
-        one.start()
-        one.expect_well()
-        one.expect_truth()
+        one.begin()
         calm_mb = one.memory_mb()
         peaks_mb: dict[str, int] = {}
         handshakes = {name: kinds[name] for name in OF_HANDSHAKES} | {"a frame of 1 TB": endless_frame}

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import resource
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tests.faults.mounts import small_disk
-from tests.faults.trial import KLINES, Trial, trial
+from tests.faults.trial import Trial, options, trial
 
 BALLAST = "ballast"
 MEGABYTES = 96
@@ -17,30 +16,24 @@ MEGABYTES = 96
 
 def run(arguments: Sequence[str] = ()) -> str:
     """On a small file system of its own; what comes while it is full is kept in memory."""
-    chosen = parsed("full-disk", arguments)
+    chosen = options("full-disk", __doc__, arguments, symbols=120, speed=30.0, seconds=60.0)
     with small_disk(MEGABYTES) as disk, trial(symbols=chosen.symbols, speed=chosen.speed, folder=disk) as one:
-        one.start()
-        one.expect_well()
-        one.expect_truth()
+        one.begin()
         seen = harmed(one, lambda: fill(disk), lambda: (disk / BALLAST).unlink(), chosen.seconds)
         assert one.stop() == 0
         fill(disk)
         one.expect_refusal()
         (disk / BALLAST).unlink()
-        one.start()
-        one.expect_well()
-        one.expect_truth()
+        one.begin()
         assert one.stop() == 0
     return f"tmpfs of {MEGABYTES} MB, {chosen.symbols} symbols: {seen}; a start on it ended with 4"
 
 
 def run_limited(arguments: Sequence[str] = ()) -> str:
     """With a limit for the size of files, as `ulimit -f` sets it."""
-    chosen = parsed("file-limit", arguments)
+    chosen = options("file-limit", __doc__, arguments, symbols=120, speed=30.0, seconds=60.0)
     with trial(symbols=chosen.symbols, speed=chosen.speed) as one:
-        one.start()
-        one.expect_well()
-        one.expect_truth()
+        one.begin()
         log = Path(f"{one.database}-wal")
         seen = harmed(
             one,
@@ -52,25 +45,13 @@ def run_limited(arguments: Sequence[str] = ()) -> str:
     return f"{chosen.symbols} symbols: {seen}"
 
 
-def parsed(name: str, arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog=f"python -m tests.faults {name}", description=__doc__)
-    parser.add_argument("--symbols", type=int, default=120)
-    parser.add_argument("--speed", type=float, default=30.0)
-    parser.add_argument("--seconds", type=float, default=60.0)
-    return parser.parse_args(arguments)
-
-
 def harmed(one: Trial, harm: Callable[[], None], mend: Callable[[], None], seconds: float) -> str:
     """What a service does that cannot write for a time."""
     before_mb = one.memory_mb()
     harm()
     stop_s = time.monotonic() + seconds
     ill_s = one.expect_ill("cannot be written", 60)
-    answers = 0
-    while time.monotonic() < stop_s:
-        assert one.ask(KLINES).status == 200
-        answers += 1
-        time.sleep(0.2)
+    answers = one.expect_answers(stop_s, 200)[200]
     waiting, while_mb = one.status()["database"]["waiting"], one.memory_mb()
     mend()
     well_s = one.expect_well()

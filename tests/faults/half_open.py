@@ -22,9 +22,7 @@ def run(arguments: Sequence[str] = ()) -> str:
         one = stack.enter_context(trial(symbols=chosen.symbols, speed=chosen.speed))
         rest, streams = (stack.enter_context(FaultyProxy(one.exchange.port)) for _ in range(2))
         one.options = ("--rest-url", rest.url("http"), "--ws-url", streams.url("ws"))
-        one.start()
-        one.expect_well()
-        one.expect_truth()
+        one.begin()
 
         connections = streams.seen["connections"]
         rest.swallow()

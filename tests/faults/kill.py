@@ -36,9 +36,7 @@ def run(arguments: Sequence[str] = ()) -> str:
             slowest_s = max(slowest_s, took_s)
             time.sleep(random.uniform(0.0, LATE_S))
             kills += killed(one)
-        one.start()
-        one.expect_well()
-        bars, _ = one.expect_truth()
+        bars, _ = one.begin()
         assert one.stop() == 0
         market_s = (one.exchange.now_ms() - one.exchange.plan.start_ms) / 1_000
     return (

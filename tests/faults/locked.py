@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import subprocess
 import sys
 import time
@@ -10,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.faults.trial import KLINES, trial
+from tests.faults.trial import options, trial
 
 HOLDER = """
 import sqlite3, sys
@@ -23,23 +22,14 @@ sys.stdin.read()
 
 def run(arguments: Sequence[str] = ()) -> str:
     """Hold the lock for a minute while it runs, then while it is to stop and to start."""
-    parser = argparse.ArgumentParser(prog="python -m tests.faults locked", description=__doc__)
-    parser.add_argument("--symbols", type=int, default=120)
-    parser.add_argument("--speed", type=float, default=20.0)
-    parser.add_argument("--seconds", type=float, default=60.0)
-    chosen = parser.parse_args(arguments)
+    chosen = options("locked", __doc__, arguments, symbols=120, speed=20.0, seconds=60.0)
     with trial(symbols=chosen.symbols, speed=chosen.speed) as one:
-        one.start()
-        one.expect_well()
-        one.expect_truth()
-        before_mb, answers = one.memory_mb(), 0
+        one.begin()
+        before_mb = one.memory_mb()
         with held(one.database):
             stop_s = time.monotonic() + chosen.seconds
             ill_s = one.expect_ill("locked", 30)
-            while time.monotonic() < stop_s:
-                assert one.ask(KLINES).status == 200
-                answers += 1
-                time.sleep(0.2)
+            answers = one.expect_answers(stop_s, 200)[200]
             waiting = one.status()["database"]["waiting"]
             while_mb = one.memory_mb()
         well_s = one.expect_well()
@@ -50,9 +40,7 @@ def run(arguments: Sequence[str] = ()) -> str:
             status = one.stop()
             stopped_s = time.monotonic() - began_s
             one.expect_refusal()
-        one.start()
-        one.expect_well()
-        bars, _ = one.expect_truth()
+        bars, _ = one.begin()
         assert one.stop() == 0
     return (
         f"locked for {chosen.seconds:.0f} s, {chosen.symbols} symbols: 503 after {ill_s:.0f} s, all {answers} "

@@ -3,17 +3,15 @@ written to."""
 
 from __future__ import annotations
 
-import argparse
 import os
 import time
-from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tests.faults.mounts import failing_disk
-from tests.faults.trial import KLINES, Trial, trial
+from tests.faults.trial import options, trial
 
 WITHOUT_PRIVILEGES = ("-dac_override", "-dac_read_search")
 """Permissions mean something to root without these."""
@@ -21,21 +19,17 @@ WITHOUT_PRIVILEGES = ("-dac_override", "-dac_read_search")
 
 def run(arguments: Sequence[str] = ()) -> str:
     """On an ext4 file system in a file, which the kernel makes read-only because of an error."""
-    chosen = parsed("read-only", arguments)
+    chosen = options("read-only", __doc__, arguments, symbols=60, speed=30.0, seconds=40.0)
     with failing_disk(160) as disk, trial(symbols=chosen.symbols, speed=chosen.speed, folder=disk.folder) as one:
-        one.start()
-        one.expect_well()
-        one.expect_truth()
+        one.begin()
         disk.fail()
         ill_s = one.expect_ill("cannot be written", 60)
-        answers = asked(one, chosen.seconds, 200)[200]
+        answers = one.expect_answers(time.monotonic() + chosen.seconds, 200)[200]
         status = one.stop()
         one.expect_refusal()
         disk.repair()
         one.expect_sound()
-        one.start()
-        one.expect_well()
-        bars, equal_s = one.expect_truth()
+        bars, equal_s = one.begin()
         assert one.stop() == 0
     return (
         f"ext4 made read-only by an error, {chosen.symbols} symbols: 503 after {ill_s:.0f} s, all {answers} questions "
@@ -46,7 +40,7 @@ def run(arguments: Sequence[str] = ()) -> str:
 
 def run_without_permission(arguments: Sequence[str] = ()) -> str:
     """In a directory that is closed while the service runs; to root too, by taking its privileges away."""
-    chosen = parsed("permission", arguments)
+    chosen = options("permission", __doc__, arguments, symbols=60, speed=30.0, seconds=40.0)
     capabilities = ",".join(WITHOUT_PRIVILEGES)
     unprivileged = ("setpriv", f"--bounding-set={capabilities}", f"--inh-caps={capabilities}")
     with ExitStack() as stack:
@@ -54,11 +48,11 @@ def run_without_permission(arguments: Sequence[str] = ()) -> str:
         before = unprivileged if os.geteuid() == 0 else ()
         one = stack.enter_context(trial(symbols=chosen.symbols, speed=chosen.speed, folder=folder, before=before))
         stack.callback(folder.chmod, 0o700)
-        one.start()
-        one.expect_well()
-        one.expect_truth()
+        one.begin()
         folder.chmod(0)
-        answers = asked(one, chosen.seconds, 200, 503)  # threads that have the file open go on, others cannot open it
+        answers = one.expect_answers(
+            time.monotonic() + chosen.seconds, 200, 503
+        )  # threads that have the file open go on, others cannot open it
         ill = one.illness()
         folder.chmod(0o700)
         one.expect_well()
@@ -68,31 +62,10 @@ def run_without_permission(arguments: Sequence[str] = ()) -> str:
         folder.chmod(0o500)
         one.expect_refusal()
         folder.chmod(0o700)
-        one.start()
-        one.expect_well()
-        bars, _ = one.expect_truth()
+        bars, _ = one.begin()
         assert one.stop() == 0
     return (
         f"the directory of a service with {chosen.symbols} symbols closed (chmod 0) for {chosen.seconds:.0f} s: "
         f"{'ill' if ill else 'well'} meanwhile, {answers[200]} questions answered, {answers[503]} put off with 503, no "
         f"actor began anew, {bars:,} bars equal; a start in a directory that may not be written to ended with 4"
     )
-
-
-def parsed(name: str, arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog=f"python -m tests.faults {name}", description=__doc__)
-    parser.add_argument("--symbols", type=int, default=60)
-    parser.add_argument("--speed", type=float, default=30.0)
-    parser.add_argument("--seconds", type=float, default=40.0)
-    return parser.parse_args(arguments)
-
-
-def asked(one: Trial, seconds: float, *expected: int) -> Counter[int]:
-    """Ask for bars all the time; how often the answer had which of the expected statuses."""
-    answers, stop_s = Counter[int](), time.monotonic() + seconds
-    while time.monotonic() < stop_s:
-        reply = one.ask(KLINES)
-        assert reply.status in expected, reply
-        answers[reply.status] += 1
-        time.sleep(0.2)
-    return answers

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
 import signal
 import time
 from collections.abc import Sequence
 
-from tests.faults.trial import trial
+from tests.faults.trial import options, trial
 
 
 def run(arguments: Sequence[str] = ()) -> str:
     """Stop it in the middle of its work, twice."""
-    parser = argparse.ArgumentParser(prog="python -m tests.faults stop", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=120.0)
-    parser.add_argument("--symbols", type=int, default=120)
-    parser.add_argument("--speed", type=float, default=10.0)
-    chosen = parser.parse_args(arguments)
+    chosen = options("stop", __doc__, arguments, symbols=120, speed=10.0, seconds=120.0)
     with trial(symbols=chosen.symbols, speed=chosen.speed, frames_per_minute=40) as one:
-        one.start()
-        one.expect_well()
-        one.expect_truth()
+        one.begin()
         before = one.status()
         one.running.send_signal(signal.SIGSTOP)
         time.sleep(chosen.seconds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import re
@@ -10,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
@@ -29,6 +31,24 @@ TRUTH_S = 180.0
 ANSWER_S = 20.0
 LOOK_EVERY_S = 0.5
 KLINES = "/fapi/v1/klines?symbol=BTCUSDT&interval=1m&limit=5"
+
+
+def options(
+    name: str,
+    description: str | None,
+    arguments: Sequence[str],
+    *,
+    symbols: int,
+    speed: float,
+    seconds: float,
+    of_seconds: str = "for how long",
+) -> argparse.Namespace:
+    """What was asked of a fault, with these where nothing was."""
+    parser = argparse.ArgumentParser(prog=f"python -m tests.faults {name}", description=description)
+    parser.add_argument("--symbols", type=int, default=symbols)
+    parser.add_argument("--speed", type=float, default=speed)
+    parser.add_argument("--seconds", type=float, default=seconds, help=of_seconds)
+    return parser.parse_args(arguments)
 
 
 @dataclass
@@ -126,6 +146,17 @@ class Trial:
             client.sendall(request(path, "Connection: close"))
             return read_reply(client)
 
+    def expect_answers(self, until_s: float, *expected: int) -> Counter[int]:
+        """Ask for bars all the time, until the monotonic clock shows `until_s`; how often the answer had which of the
+        expected statuses."""
+        answers = Counter[int]()
+        while time.monotonic() < until_s:
+            reply = self.ask(KLINES)
+            assert reply.status in expected, reply
+            answers[reply.status] += 1
+            time.sleep(0.2)
+        return answers
+
     def status(self) -> dict[str, Any]:
         facts: dict[str, Any] = json.loads(self.ask("/api/status").body)
         return facts
@@ -180,6 +211,12 @@ class Trial:
 
     def expect_no_traceback(self) -> None:
         assert "Traceback" not in self.log.read_text(errors="replace"), "there is a traceback in the log"
+
+    def begin(self) -> tuple[int, float]:
+        """Start it, and wait until it is well and has the truth; the same as `expect_truth`."""
+        self.start()
+        self.expect_well()
+        return self.expect_truth()
 
     def memory_mb(self) -> int:
         """Resident now."""
