@@ -7,14 +7,20 @@ from collections.abc import Mapping
 
 from bars import MINUTE, MINUTE_MS, Interval, Span
 from bars.gaps import subtract
+from bars.interval import DAY_MS
 from bars.retention import larger_stored
 from storage import bar_sql, gap_rows, holes, series, unverified
+
+HELD_MS = 7 * DAY_MS
+"""So much longer minutes stay that were not compared with the exchange, where it does not answer."""
 
 
 def remove(connection: sqlite3.Connection, before_ms: Mapping[Interval, int], rows_max: int, now_ms: int) -> int:
     """Remove at most `rows_max` of the oldest bars that open before their interval's time; returns how many.
 
     Where larger bars of the same time may still come, the smaller ones stay: they may have to be made of them.
+    Minutes that were not compared with the exchange stay for a week: larger bars were made of them, which follow
+    when a minute turns out to be wrong, and which nobody compares otherwise.
     """
     removed = 0
     for interval, limit_ms in before_ms.items():
@@ -46,6 +52,9 @@ def _stop_ms(
     larger = larger_stored(interval)
     if larger is None:
         return span.stop_ms
+    if interval is MINUTE:
+        doubtful_ms = unverified.first_live_ms(connection, contract_id, Span(now_ms - HELD_MS, span.stop_ms))
+        span = Span(span.start_ms, span.stop_ms if doubtful_ms is None else doubtful_ms)
     held = series.get(connection, contract_id, larger)
     gone_ms = before_ms.get(larger, 0) if held is None else min(before_ms.get(larger, 0), held.first_ms)
     lacking = holes.find(connection, contract_id, larger, Span(max(larger.floor(span.start_ms), gone_ms), span.stop_ms))

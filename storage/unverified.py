@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from bars import MINUTE_MS, Span
 from storage import bar_sql, contracts
+from storage.changes import Origin
 from storage.records import UnverifiedMinutes
 
 _END_MINUTE = 1 << 62
@@ -83,6 +84,19 @@ def opens_ms(connection: sqlite3.Connection, contract_id: int, span: Span, limit
     """The first of them in a half-open span, ascending, by open time."""
     start, stop = span.start_ms // MINUTE_MS, -(-span.stop_ms // MINUTE_MS)
     return [at * MINUTE_MS for at in bar_sql.unverified(connection, contract_id, start, stop, limit)]
+
+
+def first_live_ms(connection: sqlite3.Connection, contract_id: int, span: Span) -> int | None:
+    """The open time of the first of them in a half-open span that is not the archive's, which nobody has to doubt."""
+    known_ms = _known_ms(connection, contract_id)
+    if known_ms is None or known_ms >= span.stop_ms:
+        return None
+    (first,) = connection.execute(
+        f"""SELECT min(open_minute) FROM bar WHERE contract_id = ? AND interval = 1 AND open_minute >= ?
+            AND open_minute < ? AND mark & {bar_sql.COMPARED} = 0 AND mark & {bar_sql.ORIGIN_BITS} <> {Origin.ARCHIVE:d}""",
+        (contract_id, max(known_ms, span.start_ms) // MINUTE_MS, -(-span.stop_ms // MINUTE_MS)),
+    ).fetchone()
+    return None if first is None else first * MINUTE_MS
 
 
 def _known_ms(connection: sqlite3.Connection, contract_id: int) -> int | None:

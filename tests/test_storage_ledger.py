@@ -345,7 +345,7 @@ def test_what_was_taken_for_a_pause_stays_one_when_its_minutes_are_removed() -> 
         second = first.another()
         bars = [empty(bar) if 42 <= index < 62 else bar for index, bar in enumerate(minutes(0, 2_000))]
         for db in (first, second):
-            db.put(bars)
+            db.put(bars, origin=Origin.ARCHIVE)
         look = Span(at(0), at(198))
         first.store.commit([PausesSeen(look, first.reader.pauses(look), NOW_MS)])
         while first.store.remove({MINUTE: at(1_000)}, 10_000, at(2_000)):
@@ -381,7 +381,7 @@ def before(now_ms: int) -> dict[Interval, int]:
 
 
 def test_old_bars_go_in_small_steps_and_the_summary_stays_right(db: Stored) -> None:
-    db.put(minutes(0, 2_880), origin=Origin.STREAM)
+    db.put(minutes(0, 2_880), origin=Origin.ARCHIVE)
     now_ms = at(2_880)
     steps = []
     while count := db.store.remove(before(now_ms), 500, now_ms):
@@ -398,7 +398,7 @@ def test_old_bars_go_in_small_steps_and_the_summary_stays_right(db: Stored) -> N
 
 
 def test_what_a_larger_bar_may_still_be_made_of_stays(db: Stored) -> None:
-    db.put([*minutes(0, 100), *minutes(103, 2_880)], origin=Origin.STREAM)
+    db.put([*minutes(0, 100), *minutes(103, 2_880)], origin=Origin.ARCHIVE)
     db.store.remove(before(at(2_880)), 1_000_000, at(2_880))
     assert db.held()[0].open_ms == at(103)
     for _ in range(ASKED_MAX):
@@ -408,8 +408,27 @@ def test_what_a_larger_bar_may_still_be_made_of_stays(db: Stored) -> None:
     assert db.held()[0].open_ms > at(2_000)
 
 
+def test_minutes_that_nobody_has_compared_stay_since_larger_bars_were_made_of_them(db: Stored) -> None:
+    db.put(minutes(0, 2_880), origin=Origin.STREAM)
+    db.put(minutes(0, 700), verified=True)
+    while db.store.remove(before(at(2_880)), 10_000, at(2_880)):
+        pass
+    assert db.held()[0].open_ms == at(700)
+    db.put(minutes(700, 2_880), verified=True)
+    db.store.remove(before(at(2_880)), 10_000, at(2_880))
+    assert db.held()[0].open_ms > at(2_000)
+
+
+def test_minutes_that_cannot_be_compared_go_a_week_later_than_they_would_have_gone(db: Stored) -> None:
+    db.put(minutes(0, 2_880), origin=Origin.STREAM)
+    late_ms = at(400) + 7 * DAY_MS
+    while db.store.remove(before(late_ms), 10_000, late_ms):
+        pass
+    assert db.held()[0].open_ms == at(400)
+
+
 def test_bars_in_progress_begin_as_before_whatever_was_removed(db: Stored) -> None:
-    db.put(minutes(0, 3_000), origin=Origin.STREAM)
+    db.put(minutes(0, 3_000), origin=Origin.ARCHIVE)
     whole = aggregate(db.reader.seed(db.record, at(3_000)).bars, MONDAY_MS)
     while db.store.remove(before(at(3_000)), 700, at(3_000)):
         pass
