@@ -93,7 +93,8 @@ def first_live_ms(connection: sqlite3.Connection, contract_id: int, span: Span) 
         return None
     (first,) = connection.execute(
         f"""SELECT min(open_minute) FROM bar WHERE contract_id = ? AND interval = 1 AND open_minute >= ?
-            AND open_minute < ? AND mark & {bar_sql.COMPARED} = 0 AND mark & {bar_sql.ORIGIN_BITS} <> {Origin.ARCHIVE:d}""",
+            AND open_minute < ? AND mark & {bar_sql.COMPARED} = 0
+            AND mark & {bar_sql.ORIGIN_BITS} <> {Origin.ARCHIVE:d}""",
         (contract_id, max(known_ms, span.start_ms) // MINUTE_MS, -(-span.stop_ms // MINUTE_MS)),
     ).fetchone()
     return None if first is None else first * MINUTE_MS
