@@ -11,7 +11,7 @@ from bars.bar import Bar
 from bars.interval import LARGER, MINUTE, MINUTE_MS, STORED, WEEK, Interval
 
 REPLAY_MINUTES = 240
-"""How many closed minutes are kept, so that a seed that is a little old can still be brought up to date."""
+"""So many closed minutes are kept while a seed is needed: one that is a little old is brought up to date with them."""
 
 
 class IntervalBar(NamedTuple):
@@ -59,11 +59,13 @@ class Cascade:
         if self.next_ms is not None and minute.open_ms < self.next_ms:
             return []
         contiguous = minute.open_ms == self.next_ms
-        if not contiguous:
-            self._recent.clear()
-        self._recent.append(minute)
         self._go_on_at(minute.open_ms + MINUTE_MS)
-        return [done for interval in LARGER if (done := self._grow(interval, minute, contiguous))]
+        completed = [done for interval in LARGER if (done := self._grow(interval, minute, contiguous))]
+        if not contiguous or not self.needs_seed:
+            self._recent.clear()
+        if self.needs_seed:
+            self._recent.append(minute)
+        return completed
 
     def progress(self, minute: Bar) -> None:
         """Take in the newest state of a minute in progress."""
@@ -100,8 +102,11 @@ class Cascade:
         """Start the buckets in progress anew from closed `bars` that tile from the week's start to `stop_ms`.
 
         The bars may be of any stored intervals. The minutes closed since `stop_ms` are added again.
-        Returns False, and changes nothing, when some of those are no longer at hand: a newer seed is needed.
+        Returns False, and changes nothing, when no seed is needed, or when some of those are no longer at hand: a
+        newer seed is needed then.
         """
+        if not self.needs_seed:
+            return False
         next_ms = stop_ms if self.next_ms is None else self.next_ms
         replayed = [minute for minute in self._recent if minute.open_ms >= stop_ms]
         if stop_ms + len(replayed) * MINUTE_MS != next_ms:

@@ -17,8 +17,11 @@ from bars.contract import NO_DELIVERY_MS
 from bars.gaps import Span, merge, subtract
 from bars.interval import MINUTE, MINUTE_MS, SECOND_MS
 
-RECENT_MINUTES = 120
-"""How many passed minutes are remembered, to tell a repetition from a correction."""
+RECENT_MINUTES = 12
+"""How many passed minutes are remembered, to tell a repetition from a correction: somewhat more than minutes wait for
+one that does not come. Of a thousand contracts each of these minutes takes half a megabyte."""
+LEFT_BEHIND_MINUTES = 120
+"""How long minutes that were left behind may still come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +196,7 @@ class MinuteSequence:
     def _leave_behind(self, stop_ms: int) -> None:
         assert self.next_ms is not None
         self._left_behind.append(Span(self.next_ms, stop_ms))
-        horizon_ms = stop_ms - RECENT_MINUTES * MINUTE_MS
+        horizon_ms = stop_ms - LEFT_BEHIND_MINUTES * MINUTE_MS
         self._left_behind = [span for span in merge(self._left_behind) if span.stop_ms > horizon_ms]
         self._in_vain = [asked_ms for asked_ms in self._in_vain if asked_ms > stop_ms]
         self.next_ms = stop_ms

@@ -102,7 +102,6 @@ class Model:
         if self.next_ms != minute.open_ms:
             self.replayable.clear()
         self.known.add(minute.open_ms)
-        self.replayable = [*self.replayable, minute.open_ms][-REPLAY_MINUTES:]
         self.next_ms = minute.open_ms + MINUTE_MS
         self.open = {open_ms: bar for open_ms, bar in self.open.items() if open_ms >= self.next_ms}
         expected = [
@@ -113,6 +112,7 @@ class Model:
         ]
         assert self.cascade.close(minute) == expected
         assert self.cascade.next_ms == self.next_ms
+        self.replayable = [*self.replayable, minute.open_ms][-REPLAY_MINUTES:] if self.cascade.needs_seed else []
 
     def seed(self, stop_ms: int, start_ms: int) -> bool:
         """Seed as of `stop_ms`, from the week's start or, for a new contract, from `start_ms` on."""
@@ -120,7 +120,7 @@ class Model:
             self.next_ms = stop_ms
             self.open = {open_ms: bar for open_ms, bar in self.open.items() if open_ms >= stop_ms}
         lacking = range(stop_ms, self.next_ms, MINUTE_MS)
-        expected = stop_ms <= self.next_ms and set(self.replayable).issuperset(lacking)
+        expected = self.cascade.needs_seed and stop_ms <= self.next_ms and set(self.replayable).issuperset(lacking)
         assert self.cascade.seed(self.market.seed(start_ms, stop_ms), stop_ms) == expected
         if expected:
             self.known.update(range(start_ms, stop_ms, MINUTE_MS))
@@ -285,7 +285,7 @@ def test_a_week_that_turns_while_the_seed_is_fetched_does_not_leak_into_the_next
     model = Model(market)
     for minute in market.minutes[10_000:10_100]:
         model.feed(minute)
-    assert model.seed(MONDAY_MS + 10_050 * MINUTE_MS, MONDAY_MS)
+    assert not model.seed(MONDAY_MS + 10_050 * MINUTE_MS, MONDAY_MS)
     model.progress(market.minutes[10_100])
     model.check_partials()
     assert dict(model.cascade.partials())[WEEK].open_ms == MONDAY_MS + WEEK_MS
@@ -329,10 +329,10 @@ def test_what_was_begun_changes_with_another_minute_and_not_with_a_further_state
 
 def test_what_was_begun_changes_with_every_minute_every_seed_and_when_the_past_is_forgotten(market: Market) -> None:
     cascade, changes = Cascade(), []
-    for number, minute in enumerate(market.minutes[:9]):
+    for number, minute in enumerate(market.minutes[1:10]):
         cascade.close(minute)
         changes.append(cascade.begun_changes)
-        assert cascade.seed(market.minutes[: number + 1], minute.open_ms + MINUTE_MS)
+        assert cascade.seed(market.minutes[: number + 2], minute.open_ms + MINUTE_MS)
         changes.append(cascade.begun_changes)
         cascade.forget()
         changes.append(cascade.begun_changes)

@@ -97,7 +97,7 @@ def test_whatever_the_order_and_the_losses_the_closed_minutes_are_the_true_ones_
     assert peer.sequence.is_finished
 
 
-@given(randoms, st.integers(1, 50), st.integers(0, 150))
+@given(randoms, st.integers(1, RECENT_MINUTES), st.integers(0, 150))
 def test_wrong_finals_are_repaired_by_rest(random: Random, count: int, steps: int) -> None:
     true_bars = truth(count)
     peer = Peer(random, true_bars, 0)
