@@ -182,6 +182,16 @@ def test_a_symbol_that_was_given_to_a_new_contract_keeps_its_stream_when_the_old
     assert last.streams == {"ethusdt@kline_1m": world.streams[str(again.key)].address}
 
 
+def test_an_old_contracts_pair_that_starts_last_does_not_take_the_frames_of_its_symbols_new_one() -> None:
+    world = World()
+    world.name(BTC, ETH)
+    again = a_contract("ETHUSDT", onboard_ms=MONDAY_MS + DAY_MS)
+    world.name(BTC, again)
+    world.tell(PairStarted(ETH, world.streams[str(ETH.key)].address))
+    (*_, last) = world.feeds.of(Carry)
+    assert last.streams == {"ethusdt@kline_1m": world.streams[str(again.key)].address}
+
+
 def test_a_changed_precision_reaches_the_stream_once() -> None:
     world = World()
     world.name(BTC, ETH)

@@ -195,7 +195,16 @@ class Directory(Actor):
 
     def _started(self, contract: Contract, stream: Address) -> None:
         self._running[contract.key] = stream
-        self._feeds.tell(Carry({kline_stream(contract.symbol, MINUTE): stream}))
+        self._carry(contract.symbol)
+
+    def _carry(self, symbol: str) -> None:
+        """Have the frames of a symbol brought to its newest contract: the exchange gives symbols again."""
+        running = [key for key in self._running if key.symbol == symbol]
+        name = kline_stream(symbol, MINUTE)
+        if not running:
+            self._feeds.tell(Drop(frozenset({name})))
+        elif (stream := self._running[max(running, key=lambda key: key.onboard_ms)]) is not None:
+            self._feeds.tell(Carry({name: stream}))
 
     def _finish(self, key: ContractKey) -> None:
         """End a pair once; also one that runs on from before this life, in which its contract was not live."""
@@ -205,8 +214,7 @@ class Directory(Actor):
         self._finished.add(key)
         self._running.pop(key, None)
         self._states.pop(key, None)
-        if not any(other.symbol == key.symbol for other in self._running):  # the exchange gives symbols again
-            self._feeds.tell(Drop(frozenset({kline_stream(key.symbol, MINUTE)})))
+        self._carry(key.symbol)
         if key not in self._stopped:
             self._supervisor.tell(StopPair(key))
 
