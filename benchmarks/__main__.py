@@ -24,9 +24,8 @@ from collections.abc import Iterator
 
 from benchmarks.catalog import GROUPS, chosen, figure_names
 from benchmarks.harness import ROOT, Figure
+from benchmarks.results import keep
 from benchmarks.table import json_of, markdown_table, rows_of, surroundings, text_table
-
-RESULTS = ROOT / "benchmarks" / "RESULTS.md"
 
 
 def main() -> int:
@@ -47,7 +46,8 @@ def main() -> int:
     table = rows_of(figures)
     print(text_table(table), f"\nmeasured in {time.monotonic() - started_s:.0f} s", sep="\n")
     if options.write_results:
-        RESULTS.write_text(_results(about, table), encoding="utf-8")
+        command = " ".join(["python -m benchmarks", *(["--all"] if options.all else options.names)])
+        keep("Figures", command, about, markdown_table(table))
     wanted = figure_names(groups)
     if options.json:
         print(json.dumps(json_of(figure for figure in figures if not wanted or figure.name in wanted)))
@@ -78,16 +78,6 @@ def _measured(key: str) -> Iterator[Figure]:
             yield figure
     if worker.returncode:
         print(f"{key}: could not be measured to the end", file=sys.stderr)
-
-
-def _results(about: list[str], table: list[tuple[str, ...]]) -> str:
-    parts = [
-        "# What Barkeep costs",
-        "Written by `python -m benchmarks --write-results`; see `docs/benchmarks.md` for what each figure means.",
-        "\n".join(f"- {line}" for line in about),
-        markdown_table(table),
-    ]
-    return "\n\n".join(parts) + "\n"
 
 
 if __name__ == "__main__":

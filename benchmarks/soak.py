@@ -2,6 +2,7 @@
 
     python -m benchmarks.soak                  1,000 symbols, 20 times faster than real, 30 minutes: ten hours of market
     python -m benchmarks.soak --minutes 5      shorter
+    python -m benchmarks.soak --write-results  the same, and its part of benchmarks/RESULTS.md
 
 `run.py serve` follows the simulated exchange and is looked at from outside every ten seconds. At the end every bar of
 the time is compared with the exchange's. The exit status is 0 when nothing grew and all bars are equal.
@@ -22,10 +23,12 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from bars import MINUTE, MINUTE_MS, STORED
-from bars.interval import DAY_MS
+from bars.interval import DAY_MS, HOUR_MS
 from benchmarks.harness import free_port, http_status, python, resident_mb, wait_until, written_bytes
 from benchmarks.market import MONTH_DAYS, plan
+from benchmarks.results import keep
 from benchmarks.service import START_PATIENCE_S, Market, is_live, market
+from benchmarks.table import surroundings
 from exchange.simulated import World
 from storage import Reader
 
@@ -50,8 +53,17 @@ class Look(NamedTuple):
     written: int
 
 
-def soak(minutes: float, symbols: int, speed: float) -> bool:
-    """Run and print what was seen; returns whether nothing grew and all bars are right."""
+class Findings(NamedTuple):
+    """What became of a run."""
+
+    table: str
+    sentences: list[str]
+    is_sound: bool
+    """Whether nothing grew and all bars are right."""
+
+
+def soak(minutes: float, symbols: int, speed: float) -> Findings:
+    """Run, telling on standard error what is seen."""
     events_per_second = symbols * FRAMES_A_MINUTE / 60
     with market(DAYS, symbols, events_per_second, speed) as running:
         port, log = free_port(), running.database.with_suffix(".log")
@@ -117,24 +129,26 @@ def _compared(
     return wrong, compared
 
 
-def _told(looks: Sequence[Look], wrong: Sequence[str], compared: int, market_ms: int, speed: float) -> bool:
+def _told(looks: Sequence[Look], wrong: Sequence[str], compared: int, market_ms: int, speed: float) -> Findings:
     warm = looks[int(len(looks) * WARM_UP) :]
     early, late = warm[: len(warm) // 3], warm[-(len(warm) // 3) :]
     grew = []
-    print("| | after warm-up | at the end | most |", "| --- | --- | --- | --- |", sep="\n")
+    rows = ["| | after warm-up | at the end | most |", "| --- | --- | --- | --- |"]
     for name in ("resident_mb", "open_files", "threads", "waiting", "late"):
         before, after = (median(getattr(look, name) for look in part) for part in (early, late))
-        print(f"| {name} | {before:,.1f} | {after:,.1f} | {max(getattr(look, name) for look in warm):,.1f} |")
+        rows.append(f"| {name} | {before:,.1f} | {after:,.1f} | {max(getattr(look, name) for look in warm):,.1f} |")
         if after > max(before * GROWTH_MAX, before + 5):
             grew.append(name)
     took_s = warm[-1].after_s - warm[0].after_s
     share = took_s / looks[-1].after_s
     written = (warm[-1].written - warm[0].written) / (market_ms * share) * DAY_MS / 1e9
-    print(f"{market_ms / 3_600_000:.1f} hours of market in {looks[-1].after_s / 60:.0f} minutes")
-    print(f"{written:.1f} GB are written in a day of market at this pace, in which seconds are {speed:.0f} times rarer")
-    print(f"{compared:,} bars compared, {len(wrong)} wrong or missing", *wrong[:10])
-    print(f"grew: {', '.join(grew) or 'nothing'}")
-    return not wrong and not grew
+    sentences = [
+        f"{market_ms / HOUR_MS:.1f} hours of market in {looks[-1].after_s / 60:.0f} minutes",
+        f"{written:.1f} GB are written in a day of market at this pace, in which seconds are {speed:.0f} times rarer",
+        f"{compared:,} bars compared, {len(wrong)} wrong or missing" + "".join(f"; {one}" for one in wrong[:10]),
+        f"grew: {', '.join(grew) or 'nothing'}",
+    ]
+    return Findings("\n".join(rows), sentences, not wrong and not grew)
 
 
 def main() -> int:
@@ -144,8 +158,13 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=MINUTES)
     parser.add_argument("--symbols", type=int, default=SYMBOLS)
     parser.add_argument("--speed", type=float, default=SPEED)
+    parser.add_argument("--write-results", action="store_true", help="write its part of benchmarks/RESULTS.md")
     options = parser.parse_args()
-    return 0 if soak(options.minutes, options.symbols, options.speed) else 1
+    findings = soak(options.minutes, options.symbols, options.speed)
+    print(findings.table, *findings.sentences, sep="\n")
+    if options.write_results:
+        keep("A long run", "python -m benchmarks.soak", [*surroundings(), *findings.sentences], findings.table)
+    return 0 if findings.is_sound else 1
 
 
 if __name__ == "__main__":

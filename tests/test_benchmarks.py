@@ -12,6 +12,7 @@ import pytest
 from benchmarks import klines
 from benchmarks.catalog import GROUPS, chosen, figure_names
 from benchmarks.harness import Figure
+from benchmarks.results import RESULTS, with_part
 from benchmarks.table import json_of, markdown_table, rows_of, text_table
 
 ROOT = Path(__file__).parent.parent
@@ -68,3 +69,15 @@ def test_a_figure_is_shown_with_its_ratio_and_whether_its_goal_is_met() -> None:
     assert rows[1][3:] == ("500.0", "4.00", "", "", "")
     assert len(text_table(rows).splitlines()) == 3
     assert len(markdown_table(rows).splitlines()) == 4
+
+
+def test_a_part_of_the_results_takes_the_place_of_its_former_self_and_leaves_the_others() -> None:
+    first = with_part(with_part("", "Figures", "one\n\n| a |"), "A long run", "two")
+    again = with_part(first, "Figures", "three")
+    assert first.endswith("## Figures\n\none\n\n| a |\n\n## A long run\n\ntwo\n")
+    assert again == first.replace("one\n\n| a |", "three")
+
+
+def test_the_kept_results_are_in_parts_that_can_be_replaced() -> None:
+    document = RESULTS.read_text(encoding="utf-8")
+    assert with_part(document, "Another", "text") == document + "\n## Another\n\ntext\n"
