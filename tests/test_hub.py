@@ -180,6 +180,14 @@ def test_stream_and_aggregator_of_a_contract_are_both_told() -> None:
     assert [member.of(Watched)[-1].intervals for member in members] == [{FIVE_MINUTES}] * 2
 
 
+def test_an_answer_names_the_life_that_asked() -> None:
+    world, life = World(), object()
+    member = world.stage.recorder("stream BTCUSDT")
+    world.tell(PairMemberStarted(BTC, member.address, life))
+    world.subscribe("five", "BTCUSDT", FIVE_MINUTES)
+    assert [watched.life for watched in member.of(Watched)] == [life, None]
+
+
 def test_one_who_has_left_hears_no_more() -> None:
     world = World()
     listener = world.subscribe("one")

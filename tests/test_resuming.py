@@ -44,11 +44,12 @@ def next_minute(stored: Stored, told: int | None = None, now: int = 100) -> int 
     now_ms = MONDAY_MS + now * MINUTE_MS
     final_ms = None if told is None else MONDAY_MS + told * MINUTE_MS
     backfill.address.tell(Tick(now_ms, now_ms, 1_000.0))
-    backfill.address.tell(ResumeWanted(stored.contract.key, stream.address, final_ms))
+    backfill.address.tell(ResumeWanted(stored.contract.key, stream.address, final_ms, life := object()))
     stage.settle()
     backfill.request_stop()
     stage.settle()
     (resume,) = stream.of(Resume)
+    assert resume.life is life
     return None if resume.next_ms is None else (resume.next_ms - MONDAY_MS) // MINUTE_MS
 
 

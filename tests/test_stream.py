@@ -55,6 +55,8 @@ class World:
         self.directory = self.stage.recorder("directory")
         self.complaints = self.stage.recorder("complaints")
         self.now_s = 1_000.0
+        self.life: object = None
+        """The one that asked last."""
         self.cell = self.stage.play(
             "stream",
             lambda: SymbolStream(
@@ -66,12 +68,18 @@ class World:
                 complaints=self.complaints.address,
             ),
         )
-        self.tell(Watched(frozenset({MINUTE} if is_watched else {})))
+        self.settle()
+        self.tell(Watched(frozenset({MINUTE} if is_watched else {}), life=self.life))
 
     def tell(self, *messages: object) -> None:
         for message in messages:
             self.cell.address.tell(message)
+        self.settle()
+
+    def settle(self) -> None:
         self.stage.settle()
+        for question in self.aggregator.of(PairMemberStarted):
+            self.life = question.life
 
     def tick(self, at_ms: int | None, later_s: float = 1.0) -> None:
         """The exchange's clock shows `at_ms` after Monday's beginning."""
@@ -85,7 +93,7 @@ class World:
 
 def a_running_world(*, is_watched: bool = True) -> World:
     world = World(is_watched=is_watched)
-    world.tell(Resume(MONDAY_MS))
+    world.tell(Resume(MONDAY_MS, world.life))
     world.backfill.taken()
     world.passed_on()
     return world
@@ -95,9 +103,9 @@ def test_it_asks_where_the_stored_minutes_end_and_goes_on_there() -> None:
     world = World()
     assert world.backfill.taken() == [ResumeWanted(world.contract.key, world.cell.address)]
     assert world.aggregator.told == [PairMemberStarted(world.contract.key, world.cell.address)]  # which asks the hub
-    world.tell(Resume(MONDAY_MS))
+    world.tell(Resume(MONDAY_MS, world.life))
     assert world.passed_on() == [MinutesFrom(MONDAY_MS)]
-    world.tell(Resume(MONDAY_MS + MINUTE_MS))  # an answer to a question asked twice
+    world.tell(Resume(MONDAY_MS + MINUTE_MS, world.life))  # an answer to a question asked twice
     world.tell(frame(minute(0), closed=True))
     assert world.passed_on() == [MinuteClosed(minute(0), by_rest=False)]
 
@@ -111,7 +119,7 @@ def test_a_question_that_was_lost_is_asked_again() -> None:
     assert world.aggregator.of(PairMemberStarted) == []
     world.tick(6_000)
     assert world.aggregator.of(PairMemberStarted) == [PairMemberStarted(world.contract.key, world.cell.address)]
-    world.tell(Watched(frozenset(), final_ms=MONDAY_MS))
+    world.tell(Watched(frozenset(), MONDAY_MS, world.life))
     assert world.backfill.taken() == [ResumeWanted(world.contract.key, world.cell.address, MONDAY_MS)]
 
 
@@ -123,7 +131,7 @@ def test_of_the_frames_before_the_start_is_known_no_final_and_the_newest_state_a
         frame(minute(1), after_ms=1_000),
         frame(minute(1), after_ms=2_000),
     )
-    world.tell(Resume(MONDAY_MS))
+    world.tell(Resume(MONDAY_MS, world.life))
     assert world.passed_on() == [
         MinutesFrom(MONDAY_MS),
         MinuteClosed(minute(0), by_rest=False),
@@ -133,7 +141,7 @@ def test_of_the_frames_before_the_start_is_known_no_final_and_the_newest_state_a
 
 def test_without_stored_minutes_the_first_that_comes_is_the_beginning() -> None:
     world = World()
-    world.tell(Resume(None), frame(minute(3)))
+    world.tell(Resume(None, world.life), frame(minute(3)))
     assert world.passed_on() == [
         MinutesFrom(MONDAY_MS + 3 * MINUTE_MS),
         MinuteProgressed(minute(3), MONDAY_MS + 3 * MINUTE_MS + 30_000),
@@ -142,7 +150,7 @@ def test_without_stored_minutes_the_first_that_comes_is_the_beginning() -> None:
 
 def test_without_stored_minutes_and_frames_the_present_minute_is_the_beginning() -> None:
     world = World()
-    world.tell(Resume(None))
+    world.tell(Resume(None, world.life))
     world.tick(2 * MINUTE_MS + 5_000)
     assert world.passed_on() == [MinutesFrom(MONDAY_MS + 2 * MINUTE_MS)]
 
@@ -222,7 +230,7 @@ def test_a_changed_contract_widens_the_scale_moves_the_end_and_is_passed_on() ->
 
 def test_after_its_last_minute_it_says_that_it_has_finished() -> None:
     world = World(a_contract(delivery_ms=MONDAY_MS + MINUTE_MS))
-    world.tell(Resume(MONDAY_MS), frame(minute(0)))
+    world.tell(Resume(MONDAY_MS, world.life), frame(minute(0)))
     world.tick(30_000)
     assert world.directory.of(PairFinished) == []
     world.tell(frame(minute(0), closed=True))
@@ -288,20 +296,37 @@ def test_a_new_life_asks_again_where_to_go_on_and_loses_no_frame_that_waits() ->
     world = a_running_world()
     for message in (frame(minute(0), closed=True), Kill(), frame(minute(1), closed=True), frame(minute(2))):
         world.cell.address.tell(message)
-    world.stage.settle()
+    world.settle()
     world.passed_on()
     world.cell.restart()
-    world.tell(Watched(frozenset({MINUTE})))
+    world.settle()
+    world.tell(Watched(frozenset({MINUTE}), life=world.life))
     assert world.backfill.taken() == [ResumeWanted(world.contract.key, world.cell.address)]
-    world.tell(Resume(MONDAY_MS))  # the first minute was passed on, but is not stored yet
+    world.tell(Resume(MONDAY_MS, world.life))  # the first minute was passed on, but is not stored yet
     assert world.passed_on() == [MinutesFrom(MONDAY_MS), MinuteProgressed(minute(2), MONDAY_MS + 150_000)]
     world.tell(MinutesFetched([minute(0)], Span(MONDAY_MS, MONDAY_MS + MINUTE_MS)))
     assert world.passed_on() == [MinuteClosed(minute(0), by_rest=True), MinuteClosed(minute(1), by_rest=False)]
 
 
-def test_an_answer_to_a_former_life_is_not_where_a_new_one_begins() -> None:
+def test_a_new_life_does_not_go_on_where_a_former_one_was_told_to() -> None:
     world = World()
-    world.tell(Resume(None))
+    former = world.life
+    world.backfill.taken()
+    world.cell.restart()
+    world.settle()
+    assert world.life is not former
+    world.tell(Watched(frozenset({MINUTE}), life=former), Watched(frozenset()), Resume(MONDAY_MS, former))
+    assert world.backfill.taken() == []
+    assert world.passed_on() == []
+    world.tell(Watched(frozenset({MINUTE}), MONDAY_MS, world.life))
+    assert world.backfill.taken() == [ResumeWanted(world.contract.key, world.cell.address, MONDAY_MS)]
+    world.tell(Resume(MONDAY_MS + MINUTE_MS, world.life))
+    assert world.passed_on() == [MinutesFrom(MONDAY_MS + MINUTE_MS)]
+
+
+def test_rows_for_a_former_life_are_not_where_a_new_one_begins() -> None:
+    world = World()
+    world.tell(Resume(None, world.life))
     world.tell(MinutesFetched([minute(0)], Span(MONDAY_MS, MONDAY_MS + MINUTE_MS)))
     assert world.passed_on() == []
     world.tell(frame(minute(7), closed=True))

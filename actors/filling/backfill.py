@@ -121,8 +121,8 @@ class Backfill(Actor):
                 self._seeds.want(message, self._now_s)
             case SpanWanted():
                 self._want_span(message)
-            case ResumeWanted(key, reply_to, final_ms):
-                reply_to.tell(Resume(self._resume_ms(key, final_ms)))
+            case ResumeWanted(key, reply_to, final_ms, life):
+                reply_to.tell(Resume(self._resume_ms(key, final_ms), life))
             case FillHole():
                 self._fill_hole(message)
             case RowsWanted(contract, span, reply_to):

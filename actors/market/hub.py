@@ -117,10 +117,10 @@ class Hub(Actor):
                 self._now_ms = now_ms
                 for key in list(self._book.held):
                     self._let_go(key)
-            case PairMemberStarted(key, member):
+            case PairMemberStarted(key, member, life):
                 self._book.members.setdefault(key, {})[member.name] = member
                 self._book.keys.setdefault(key.symbol, set()).add(key)
-                self._tell_watched(key)
+                self._tell_watched(key, life)
             case FeedStarted(feed):
                 self._book.feeds[feed.name] = feed
                 feed.tell(Listening(bool(self._book.subscribers)))
@@ -204,11 +204,11 @@ class Hub(Actor):
         for key in self._book.members if symbol is None else self._book.keys.get(symbol, ()):
             self._tell_watched(key)
 
-    def _tell_watched(self, key: ContractKey) -> None:
+    def _tell_watched(self, key: ContractKey, life: object = None) -> None:
         intervals: set[Interval] = set()
         for subscriber in self._book.for_symbol(key.symbol):
             intervals.update(STORED if subscriber.interval is None else (subscriber.interval,))
-        watched = Watched(frozenset(intervals), self._book.told_until_ms(key))
+        watched = Watched(frozenset(intervals), self._book.told_until_ms(key), life)
         for member in self._book.members[key].values():
             member.tell(watched)
 

@@ -62,13 +62,15 @@ class SymbolStream(Actor):
         self._is_watched = False
         self._asked_resume_s: float | None = None
         self._state = ""
+        self._life = object()
+        """Tells answers to what this life has asked from those that a former one did not come to."""
 
     def begin(self) -> None:
         """First ask the hub which finals went out, then where what is stored ends.
 
         By way of the aggregator: minutes that wait there, from a former life, are told of before.
         """
-        self._aggregator.tell(PairMemberStarted(self._contract.key, self.me))
+        self._aggregator.tell(PairMemberStarted(self._contract.key, self.me, self._life))
 
     def receive(self, message: Any) -> None:
         match message:
@@ -86,12 +88,13 @@ class SymbolStream(Actor):
             case MinutesRepaired(_, bars):
                 for bar in bars:
                     self._aggregator.tell(MinuteRevised(bar, by_rest=True))
-            case Resume(next_ms):
-                self._resume(next_ms)
-            case Watched(intervals, final_ms):
+            case Resume(next_ms, life):
+                if self._sequence is None and life is self._life:
+                    self._resume(next_ms)
+            case Watched(intervals, final_ms, life):
                 self._is_watched = bool(intervals)
-                if self._sequence is None:
-                    self._backfill.tell(ResumeWanted(self._contract.key, self.me, final_ms))
+                if self._sequence is None and life is self._life:
+                    self._backfill.tell(ResumeWanted(self._contract.key, self.me, final_ms, life))
             case ContractChanged(contract):
                 self._contract = contract
                 self._scale = self._scale.widened(contract.scale)
@@ -102,8 +105,6 @@ class SymbolStream(Actor):
                 super().receive(message)
 
     def _resume(self, next_ms: int | None) -> None:
-        if self._sequence is not None:
-            return
         self._sequence = MinuteSequence(next_ms, self._contract.delivery_ms, self._patience)
         self._announce_start()
         early, self._early = self._early, []

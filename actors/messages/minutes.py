@@ -13,18 +13,20 @@ from wire.frames import KlineEvent
 @dataclass(frozen=True, slots=True)
 class ResumeWanted:
     """A stream asks where to go on: where the stored minutes of its contract end, or, where that was earlier, the
-    minutes that subscribers were told of, the last of which is `final_ms`."""
+    minutes that subscribers were told of, the last of which is `final_ms`. `life` comes back with the answer."""
 
     key: ContractKey
     reply_to: Address
     final_ms: int | None = None
+    life: object = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Resume:
-    """Go on with the minute that opens at `next_ms`; None: with the first that comes."""
+    """Go on with the minute that opens at `next_ms`; None: with the first that comes. `life` is the one that asked."""
 
     next_ms: int | None
+    life: object = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

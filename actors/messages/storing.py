@@ -32,21 +32,27 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class PairMemberStarted:
-    """A stream or an aggregator begins, and wants to be told what is watched."""
+    """A stream or an aggregator begins, and wants to be told what is watched.
+
+    `life` comes back with the answer: a life that asks where to go on is not to believe what a former one was told.
+    """
 
     key: ContractKey
     member: Address
+    life: object = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Watched:
     """Subscribers listen to these intervals: tell the hub of every change, not only of closed bars.
 
-    `final_ms` is the newest minute of the contract until which all finals went out, in this process.
+    `final_ms` is the newest minute of the contract until which all finals went out, in this process; `life` the
+    one that asked.
     """
 
     intervals: frozenset[Interval]
     final_ms: int | None = None
+    life: object = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
