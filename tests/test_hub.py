@@ -49,6 +49,9 @@ class World:
         self.cell.address.tell(message)
         self.stage.settle()
 
+    def tick(self, minute: int) -> None:
+        self.tell(Tick(MONDAY_MS + minute * MINUTE_MS, None, 0.0))
+
     def start(self, *keys: ContractKey) -> None:
         for key in keys:
             heard = self.aggregators.setdefault(key, self.stage.recorder(f"aggregator {key.symbol}"))
@@ -280,12 +283,28 @@ def test_a_larger_bar_waits_ten_minutes_at_most_for_its_forerunner() -> None:
     for minute in range(4, 60):  # all at once, and long behind
         world.publish(minute, closed=True)
     world.publish(10, closed=True, interval=FIVE_MINUTES)
-    for minute in (100, 109):
-        world.tell(Tick(MONDAY_MS + minute * MINUTE_MS, None, 0.0))
-        world.publish(15, closed=True, interval=FIVE_MINUTES)
+    for minute in range(100, 110):
+        world.tick(minute)
         assert finals_of(listener) == [0]
-    world.tell(Tick(MONDAY_MS + 110 * MINUTE_MS, None, 0.0))
+    world.publish(15, closed=True, interval=FIVE_MINUTES)
+    world.tick(110)
     assert finals_of(listener) == [0, 10, 15]
+
+
+def test_while_the_machine_sleeps_no_larger_bar_waits() -> None:
+    world = World()
+    listener = world.subscribe("me", interval=FIVE_MINUTES)
+    world.publish(0, closed=True, interval=FIVE_MINUTES)
+    world.publish(10, closed=True, interval=FIVE_MINUTES)
+    for minute in (100, 101, 200):
+        world.tick(minute)
+    world.tell(Kill())
+    world.cell.restart()
+    for minute in range(200, 208):
+        world.tick(minute)
+    assert finals_of(listener) == [0]
+    world.publish(5, closed=True, interval=FIVE_MINUTES)
+    assert finals_of(listener) == [0, 5, 10]
 
 
 @pytest.mark.parametrize("is_leap", [True, False])

@@ -26,13 +26,15 @@ logger = logging.getLogger(__name__)
 
 HELD_MS = 10 * MINUTE_MS
 """A larger bar whose forerunner has not come waits as long as a missing minute is waited for."""
+STEP_MS = MINUTE_MS
+"""The most that counts as waiting from one tick to the next: while the machine slept nothing could come."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Held:
     completed: IntervalBar
-    since_ms: int | None
-    """None until it is known what time it is."""
+    until_ms: int
+    """By the book's `awake_ms`."""
 
 
 @dataclass(slots=True)
@@ -51,6 +53,8 @@ class HubBook:
     here by a crash is no such leap: the larger bars that hold it still come."""
     held: dict[ContractKey, list[_Held]] = field(default_factory=dict)
     """Larger bars whose forerunners are still to come."""
+    awake_ms: int = 0
+    """For how long, by the exchange's clock, anything could come."""
     feeds: dict[str, Address] = field(default_factory=dict)
 
     def add(self, subscriber: Subscribe) -> None:
@@ -114,9 +118,8 @@ class Hub(Actor):
                 if not is_history or all(self._is_past(key, one) for one in bars):
                     self._publish(key, bars, closed, said, is_leap)
             case Tick(now_ms, _, _):
-                self._now_ms = now_ms
-                for key in list(self._book.held):
-                    self._let_go(key)
+                if now_ms is not None:
+                    self._passed(now_ms)
             case PairMemberStarted(key, member, life):
                 self._book.members.setdefault(key, {})[member.name] = member
                 self._book.keys.setdefault(key.symbol, set()).add(key)
@@ -133,6 +136,13 @@ class Hub(Actor):
                 self._remove(token)
             case _:
                 super().receive(message)
+
+    def _passed(self, now_ms: int) -> None:
+        if self._now_ms is not None:
+            self._book.awake_ms += min(max(0, now_ms - self._now_ms), STEP_MS)
+        self._now_ms = now_ms
+        for key in list(self._book.held):
+            self._let_go(key)
 
     def _is_past(self, key: ContractKey, completed: IntervalBar) -> bool:
         """Whether the last minute of a larger bar was told of."""
@@ -154,7 +164,7 @@ class Hub(Actor):
                     if is_leap and bar.open_ms != last_ms + MINUTE_MS:
                         self._book.jumped_ms[key] = bar.open_ms
                 elif self._book.lacks(key, completed):
-                    self._book.held.setdefault(key, []).append(_Held(completed, self._now_ms))
+                    self._book.held.setdefault(key, []).append(_Held(completed, self._book.awake_ms + HELD_MS))
                     continue
                 finals_ms[key, interval] = bar.open_ms
             if subscribers:
@@ -165,15 +175,10 @@ class Hub(Actor):
     def _let_go(self, key: ContractKey) -> None:
         """Tell of the larger bars that wait no longer: what they waited for was told of, or has not come for long."""
         for held in sorted(self._book.held.pop(key), key=lambda one: one.completed.bar.open_ms):
-            if held.since_ms is None:
-                held.since_ms = self._now_ms
-            if self._is_long_ago(held.since_ms) or not self._book.lacks(key, held.completed):
+            if held.until_ms <= self._book.awake_ms or not self._book.lacks(key, held.completed):
                 self._tell_final(key, held.completed)
             else:
                 self._book.held.setdefault(key, []).append(held)
-
-    def _is_long_ago(self, since_ms: int | None) -> bool:
-        return since_ms is not None and self._now_ms is not None and since_ms + HELD_MS <= self._now_ms
 
     def _tell_final(self, key: ContractKey, completed: IntervalBar) -> None:
         interval, bar = completed
