@@ -40,8 +40,12 @@ class _Told(NamedTuple):
     """What a contract's bars tell of a run of minutes."""
 
     traded: Sequence[Span]
-    is_there: bool
+    covered: Sequence[Span]
+    """Where it has bars at all: of the rest of the run it says nothing."""
     has_minutes: bool
+
+    def covers(self, span: Span) -> bool:
+        return not any(subtract([span], self.covered))
 
 
 def find(connection: sqlite3.Connection, span: Span) -> list[Span]:
@@ -120,13 +124,24 @@ def _agreed(connection: sqlite3.Connection, run: Span, held: Iterable[_Held]) ->
         parts = list(subtract(parts, told.traded))
         if not parts:
             return
-        if told.is_there:
+        if told.covered:
             witnesses.append((one.record.id, told))
     for part in parts:
         lively = [told for contract_id, told in witnesses if _is_lively(connection, contract_id, part, parts)]
-        length_min_ms = _length_min_ms(len(lively), sum(told.has_minutes for told in lively))
-        if len(lively) >= CONTRACTS_MIN and _length_ms([part]) >= length_min_ms:
-            yield part
+        for shared in _shared(part, [told.covered for told in lively]):
+            agreeing = [told for told in lively if told.covers(shared)]
+            if _length_ms([shared]) >= _length_min_ms(len(agreeing), sum(told.has_minutes for told in agreeing)):
+                yield shared
+
+
+def _shared(part: Span, covered: Iterable[Sequence[Span]]) -> list[Span]:
+    """Where in a part at least `CONTRACTS_MIN` contracts, by which each is `covered`, have bars; ascending."""
+    by_number: list[list[Span]] = [[part], *([] for _ in range(CONTRACTS_MIN))]
+    for spans in covered:
+        for number in range(CONTRACTS_MIN, 0, -1):
+            common = [one.intersect(span) for one in by_number[number - 1] for span in spans]
+            by_number[number] = merge([*by_number[number], *common])
+    return by_number[CONTRACTS_MIN]
 
 
 def _length_min_ms(witnesses: int, with_minutes: int) -> int:
@@ -168,7 +183,8 @@ def _told(connection: sqlite3.Connection, contract_id: int, run: Span) -> _Told:
         for at, length, is_traded in rows
         if is_traded and (length == minute or traded.isdisjoint(range(at, at + length)))
     ]
-    return _Told(merge(spans), bool(rows), any(length == minute for _, length, _ in rows))
+    covered = merge(_bar_span(at, length) for at, length, _ in rows)
+    return _Told(merge(spans), covered, any(length == minute for _, length, _ in rows))
 
 
 def _empty(connection: sqlite3.Connection, contract_id: int, span: Span) -> list[Span]:

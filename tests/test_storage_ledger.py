@@ -280,6 +280,18 @@ def test_one_contract_alone_tells_of_no_pause(db: Stored) -> None:
     assert db.reader.pauses(Span(at(0), at(30))) == []
 
 
+def test_a_pause_is_only_where_two_contracts_have_bars() -> None:
+    with a_store(a_contract(onboard_ms=1)) as first:
+        look, second = Span(at(0), at(300)), first.another()
+        quiet = [empty(bar) if 36 <= index < 56 else bar for index, bar in enumerate(minutes(0, 300))]
+        first.put(quiet)
+        second.put(fives(0, 40), FIVE_MINUTES)  # the last of them was traded, maybe before the run began
+        second.put(quiet[44:46] + quiet[48:])
+        assert first.reader.pauses(look) == [Span(at(48), at(56))]
+        first.another().put(quiet[40:])
+        assert first.reader.pauses(look) == [Span(at(40), at(56))]
+
+
 def test_the_halt_of_2023_09_12_is_found_in_recorded_months(recorded: Recorded) -> None:
     with a_store(a_contract("NEARUSDT", onboard_ms=1)) as near:
         avax = Stored(near.path, near.store, near.reader, a_contract("AVAXUSDT", onboard_ms=2))
