@@ -79,6 +79,8 @@ class Parts:
     the pairs, which go on from what is stored. A stream goes on from there when its aggregator crashed.
     Backfill and the pool are told anew by the directory what there is, so it begins anew whenever they do. The
     reconciler knows what it has asked of backfill and sent to the writer, and forgets it when one of them does.
+
+    What outlives a crash in memory: what subscribers were told, and what was spent of the exchange's weight.
     """
 
     def __init__(self, settings: Settings, random: Random, out: Outside, patience: Patience | None = None) -> None:
@@ -90,7 +92,7 @@ class Parts:
 
     def start(self, supervisor: Address, start: StartOne) -> Entrances:
         """Start all but the pairs and the feeds, which the directory and the pool ask for."""
-        book = HubBook()
+        book, budget = HubBook(), WeightBudget(self._settings.weight_share)
         fetchers: list[Address] = []
         out, settings = self._out, self._settings
         history = within(settings.history, settings.keep)
@@ -109,7 +111,7 @@ class Parts:
                 "backfill",
                 lambda: Backfill(
                     out.open_reader,
-                    WeightBudget(settings.weight_share),
+                    budget,
                     Backoff(self._random),
                     history,
                     self._patience,

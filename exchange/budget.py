@@ -60,7 +60,8 @@ class WeightBudget:
 
     All times are the exchange's: `now_ms` the estimated present time, `observed_ms` the latest time that the
     exchange named itself; None while it has named none. The first request goes alone: what its answer says
-    was used before may have been spent by our own process before a restart, and counts as ours.
+    was used before may have been spent by our own process before a restart, and counts as ours. One budget is to be
+    used as long as a process lives.
 
     Args:
         share: which part of the limit is ours, above 0 and up to 1.
@@ -206,6 +207,10 @@ class WeightBudget:
     def lost(self, charge: Charge) -> None:
         """Nobody will ever say what became of the request; it is over, whatever that was."""
         self._counted(charge, None)
+
+    def all_lost(self) -> None:
+        """As `lost`, of everything that is in flight."""
+        self._counted(Charge(self._in_flight, self._minute, places=0), None)
 
     def failed(self, charge: Charge, error: ExchangeError, now_ms: int | None) -> None:
         """The request failed at `now_ms`. A limit or a ban pauses all requests, if the exchange's time is known."""

@@ -397,6 +397,21 @@ def test_a_request_that_was_lost_says_nothing_of_what_was_used_before() -> None:
     assert budget.used >= 901
 
 
+def test_requests_that_were_lost_count_until_the_time_was_asked_and_keep_nothing_back() -> None:
+    budget, now_ms = settled_budget(), START_MS + 1_000
+    assert budget.take(PAGE, now_ms, now_ms) is not None
+    assert budget.take_proof(now_ms, now_ms) is not None
+    budget.all_lost()
+    assert budget.used == PAGE + 1
+    while (charge := budget.take(PAGE, now_ms, now_ms)) is not None:
+        budget.answered(charge, None)
+    assert budget.needs_proof(now_ms, now_ms)
+    place_all(budget, now_ms)
+    later_ms = now_ms + MINUTE_MS
+    assert budget.take(PAGE, later_ms, later_ms) is not None
+    assert budget.used == PAGE
+
+
 def test_what_was_used_before_the_first_answer_counts_in_the_minute_that_is_found_out_next() -> None:
     for is_proof in (True, False):
         budget = WeightBudget(0.5)

@@ -22,11 +22,15 @@ class World:
         self.fetcher = stage.recorder("fetcher 0")
         self._stage = stage
         self.now_s = 1_000.0
-        self.spending = Spending(WeightBudget(0.5), Backoff(Random(1)), 10_000, lambda _: None)
+        self.budget = WeightBudget(0.5, limit=120)
+        self.spending = self.new_life()
         self.spending.ready(self.fetcher.address, None)
         self.greeted()
         self.tick(MONDAY_MS, MONDAY_MS)
         self.answered(MONDAY_MS)
+
+    def new_life(self) -> Spending:
+        return Spending(self.budget, Backoff(Random(1)), 10_000, lambda _: None)
 
     def tick(self, now_ms: int, observed_ms: int, later_s: float = 2 * ASK_TIME_EVERY_S) -> int:
         """How often the time is asked for now."""
@@ -102,3 +106,21 @@ def test_nothing_is_asked_while_a_fetcher_may_have_something_to_do_for_a_former_
     spending.dispatch()
     stage.settle()
     assert sum(len(one.of(TimeJob)) for one in fetchers) == 1
+
+
+def test_several_lives_in_a_minute_spend_no_more_than_one() -> None:
+    world, sent = World(), 0
+    for number in range(200):
+        at_ms = MONDAY_MS + 1_000 + number * 100
+        world.spending.queue.push(InfoJob(world.fetcher.address))
+        world.tick(at_ms, at_ms)
+        jobs = world.fetcher.taken()
+        sent += len(jobs)
+        if number % 20:
+            for job in jobs:
+                world.spending.answered(world.fetcher.address, job, None, at_ms if isinstance(job, TimeJob) else None)
+        else:  # it crashes, and the answer finds another life
+            world.spending = world.new_life()
+            world.spending.begin([world.fetcher.address])
+            world.greeted()
+    assert 50 < sent <= world.budget.allowed

@@ -36,6 +36,7 @@ class Spending:
     """The queue of jobs, the fetchers that are free, and what keeps the next job from being sent.
 
     Args:
+        budget: it may be that of a former life, which knows what was spent, what the exchange allows, and of bans.
         next_page: the next page of a plan whose turn has come; None when the plan has no more.
     """
 
@@ -168,8 +169,7 @@ class Spending:
     # --- what came of it
 
     def begin(self, fetchers: Sequence[Address]) -> None:
-        """Ask nothing before these have done what a former life had told them: it would come on top of what the first
-        answer says was used."""
+        """Ask nothing before these have done what a former life had told them: only then nothing of it is in flight."""
         self._former = {fetcher.name for fetcher in fetchers}
         for fetcher in fetchers:
             self._greet(fetcher)
@@ -180,7 +180,7 @@ class Spending:
         if hello is not None:
             if self._greeted.get(fetcher.name) is hello:
                 del self._greeted[fetcher.name]
-                self._former.discard(fetcher.name)
+                self._done_with_former(fetcher.name)
                 for over in self._lost.pop(fetcher.name, ()):
                     self.budget.lost(over)
                 self._idle.append(fetcher)
@@ -192,6 +192,12 @@ class Spending:
             self._lost.setdefault(fetcher.name, []).append(charge)
             self._put_back(replace(lost, attempts=lost.attempts + 1) if isinstance(lost, PageJob) else replace(lost))
         self._greet(fetcher)
+
+    def _done_with_former(self, name: str) -> None:
+        if name in self._former:
+            self._former.discard(name)
+            if not self._former:
+                self.budget.all_lost()
 
     def _greet(self, fetcher: Address) -> None:
         self._greeted[fetcher.name] = hello = Hello()
