@@ -1,7 +1,8 @@
-"""Where a stream goes on that begins anew: what is stored, and what subscribers were told of."""
+"""What backfill knows from the disk: where a stream goes on that begins anew, and how much may be asked."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from random import Random
 
@@ -9,10 +10,11 @@ import pytest
 
 from actors.filling.backfill import RESUME_WITHIN_MS, Backfill
 from actors.messages import Resume, ResumeWanted, Tick
+from actors.runtime.cell import Cell
 from bars import MINUTE, MINUTE_MS, Patience
 from bars.history import parse_history
 from exchange import Backoff, WeightBudget
-from storage import Reader
+from storage import ContractsSeen, Reader
 from tests.support.actors import Stage
 from tests.support.market import MONDAY_MS, some_bars
 from tests.support.stored import Stored, a_store
@@ -24,15 +26,13 @@ def stored() -> Iterator[Stored]:
         yield stored
 
 
-def next_minute(stored: Stored, told: int | None = None, now: int = 100) -> int | None:
-    """Where to go on, in minutes; `told` and `now` are minutes too."""
-    stage = Stage()
-    stream, others = stage.recorder("stream"), stage.recorder("others")
-    backfill = stage.play(
+def a_backfill(stage: Stage, stored: Stored, budget: WeightBudget) -> Cell:
+    others = stage.recorder("others")
+    return stage.play(
         "backfill",
         lambda: Backfill(
             lambda: Reader(stored.path),
-            WeightBudget(0.5),
+            budget,
             Backoff(Random(1)),
             parse_history("1m=2h"),
             Patience(),
@@ -41,6 +41,12 @@ def next_minute(stored: Stored, told: int | None = None, now: int = 100) -> int 
             fetchers=list,
         ),
     )
+
+
+def next_minute(stored: Stored, told: int | None = None, now: int = 100) -> int | None:
+    """Where to go on, in minutes; `told` and `now` are minutes too."""
+    stage = Stage()
+    stream, backfill = stage.recorder("stream"), a_backfill(stage, stored, WeightBudget(0.5))
     now_ms = MONDAY_MS + now * MINUTE_MS
     final_ms = None if told is None else MONDAY_MS + told * MINUTE_MS
     backfill.address.tell(Tick(now_ms, now_ms, 1_000.0))
@@ -77,3 +83,13 @@ def test_what_was_told_of_long_ago_does_not_count(stored: Stored) -> None:
 
 def test_what_was_told_of_counts_also_where_nothing_recent_is_stored(stored: Stored) -> None:
     assert next_minute(stored, told=98) == 99
+
+
+def test_the_limit_of_weight_that_the_exchange_has_named_is_known_at_the_start(stored: Stored) -> None:
+    limit = {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": 120}
+    info = json.dumps({"rateLimits": [limit], "symbols": []})
+    stage, budget = Stage(), WeightBudget(0.5)
+    stored.store.commit([ContractsSeen([stored.contract], info)])
+    a_backfill(stage, stored, budget)
+    stage.settle()
+    assert budget.allowed == 60

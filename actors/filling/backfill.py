@@ -45,7 +45,8 @@ from bars.history import Depth, history_text
 from bars.interval import HOUR_MS
 from bars.ledger import ASKED_MAX, Reason
 from exchange import Backoff, ExchangeError, InvalidAnswer, Refused, WeightBudget
-from storage import Change, ClosedBars, ContractsSeen, GapNoted, GapsAsked, Origin, Reader
+from storage import EXCHANGE_INFO, Change, ClosedBars, ContractsSeen, GapNoted, GapsAsked, Origin, Reader
+from wire.exchange_info import parse_exchange_info
 from wire.requests import CATCH_UP_BARS, PAGE_BARS
 
 logger = logging.getLogger(__name__)
@@ -97,6 +98,9 @@ class Backfill(Actor):
     def begin(self) -> None:
         self._reader = self._open_reader()
         self._held.callback(self._reader.close)
+        stated = self._reader.document(EXCHANGE_INFO)
+        if stated is not None:
+            self._spending.budget.set_limit(parse_exchange_info(stated.encode()).weight_per_minute)
         self._seeds = Seeds(self._reader, self._settle_ms)
         self._reads = Reads()
         self._held.callback(self._reads.end, "the data service is beginning anew or ending")
