@@ -17,7 +17,7 @@ from benchmarks.harness import Figure, cpu_s, free_port, http_status, python, se
 from benchmarks.market import MONTH_DAYS, START_MS, plan
 from benchmarks.month import make_month
 from storage import ContractRecord, Reader
-from storage.bar_sql import page_json
+from storage.bar_reads import page_json
 
 SYMBOLS, AGE_DAYS, DAYS, LIMIT = 20, MONTH_DAYS, 14, 1_500
 ROUNDS, REQUESTS = 5, 200

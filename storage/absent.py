@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from bars import MINUTE_MS, Interval, Span
 from bars.gaps import merge, missing, subtract
-from storage import bar_sql
+from storage import bar_reads, bar_rows
 
 LISTING_START_MS = 0
 """Where a span starts that tells of the time before listing."""
@@ -44,7 +44,7 @@ def recorded(connection: sqlite3.Connection, contract_id: int, interval: Interva
         Span(*row)
         for row in connection.execute(
             "SELECT start_ms, stop_ms FROM absent WHERE contract_id = ? AND interval = ? ORDER BY start_ms",
-            (contract_id, bar_sql.minutes(interval)),
+            (contract_id, bar_rows.minutes(interval)),
         )
     ]
 
@@ -69,12 +69,14 @@ def _in_buckets(span: Span, interval: Interval) -> Span:
 
 
 def _not_stored(connection: sqlite3.Connection, contract_id: int, interval: Interval, span: Span) -> list[Span]:
-    rows = bar_sql.select(connection, contract_id, interval, span.start_ms // MINUTE_MS, -(-span.stop_ms // MINUTE_MS))
+    rows = bar_reads.select(
+        connection, contract_id, interval, span.start_ms // MINUTE_MS, -(-span.stop_ms // MINUTE_MS)
+    )
     return list(missing((row[0] * MINUTE_MS for row in rows), span, interval))
 
 
 def _replace(connection: sqlite3.Connection, contract_id: int, interval: Interval, spans: Sequence[Span]) -> None:
-    length = bar_sql.minutes(interval)
+    length = bar_rows.minutes(interval)
     connection.execute("DELETE FROM absent WHERE contract_id = ? AND interval = ?", (contract_id, length))
     connection.executemany(
         "INSERT INTO absent (contract_id, interval, start_ms, stop_ms) VALUES (?, ?, ?, ?)",

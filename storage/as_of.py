@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from bars import MINUTE, MINUTE_MS, STORED, Interval, Span, aggregate, stored_source
 from bars.gaps import Hole, Tile, tile
-from storage import absent, bar_sql, contracts
+from storage import absent, bar_reads, bar_rows, contracts
 from storage.changes import Origin
 from storage.page import Page
 from storage.records import BarsAsOf, ContractRecord, StoredBar
@@ -77,10 +77,10 @@ def _in_progress(
         for smaller in STORED
     }
     scale = contracts.scale_of(connection, record.id)
-    held: dict[Tile, bar_sql.Row] = {}
+    held: dict[Tile, bar_rows.Row] = {}
 
     def is_held(smaller: Interval, open_ms: int) -> bool:
-        row = bar_sql.select_one(connection, record.id, smaller, open_ms // MINUTE_MS)
+        row = bar_reads.select_one(connection, record.id, smaller, open_ms // MINUTE_MS)
         if row is not None:
             held[Tile(smaller, open_ms)] = row
         return row is not None
@@ -92,6 +92,6 @@ def _in_progress(
     if holes or not tiles:
         return None, holes
     rows = [held[one] for one in tiles]
-    bars = [bar_sql.bar_of(row, scale) for row in rows]
-    verified = all(row[-1] & bar_sql.VERIFIED for row in rows)
+    bars = [bar_rows.bar_of(row, scale) for row in rows]
+    verified = all(row[-1] & bar_rows.VERIFIED for row in rows)
     return StoredBar(aggregate(bars, span.start_ms), False, Origin.AGGREGATED, verified), []

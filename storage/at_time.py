@@ -6,7 +6,7 @@ import sqlite3
 
 from bars import MINUTE, MINUTE_MS, Interval, Span, aggregate, stored_source
 from bars.contract import NOT_YET_TRADING, Contract
-from storage import absent, bar_sql, contracts
+from storage import absent, bar_reads, bar_rows, contracts
 from storage.changes import Origin
 from storage.page import Page
 from storage.records import BarAt, ContractRecord, StoredBar
@@ -54,25 +54,25 @@ class _Moment:
 
     def _lasts_ms(self, interval: Interval) -> dict[int, int]:
         query = "SELECT contract_id, last_ms FROM series WHERE interval = ?"
-        return dict(self._connection.execute(query, (bar_sql.minutes(interval),)))
+        return dict(self._connection.execute(query, (bar_rows.minutes(interval),)))
 
-    def _parts(self) -> dict[int, list[bar_sql.Row]]:
+    def _parts(self) -> dict[int, list[bar_rows.Row]]:
         """By contract the stored bars that the bar is made of, ascending."""
         between = self._span.start_ms // MINUTE_MS, self._span.stop_ms // MINUTE_MS
         return {
-            contract_id: list(bar_sql.select(self._connection, contract_id, self._source, *between))
+            contract_id: list(bar_reads.select(self._connection, contract_id, self._source, *between))
             for contract_id in self._lasts
         }
 
-    def _bar(self, record: ContractRecord, rows: list[bar_sql.Row]) -> StoredBar | None:
+    def _bar(self, record: ContractRecord, rows: list[bar_rows.Row]) -> StoredBar | None:
         if not rows:
             return None
         if len(rows) < self._source.count(*self._span):
             return self._with_parts_missing(record)
-        verified = all(row[-1] & bar_sql.VERIFIED for row in rows)
-        parts = [bar_sql.bar_of(row, record.scale) for row in rows]
+        verified = all(row[-1] & bar_rows.VERIFIED for row in rows)
+        parts = [bar_rows.bar_of(row, record.scale) for row in rows]
         if self._source is self._interval:
-            return StoredBar(parts[0], True, Origin(rows[0][-1] & bar_sql.ORIGIN_BITS), verified)
+            return StoredBar(parts[0], True, Origin(rows[0][-1] & bar_rows.ORIGIN_BITS), verified)
         return StoredBar(aggregate(parts, self._span.start_ms), True, Origin.AGGREGATED, verified)
 
     def _with_parts_missing(self, record: ContractRecord) -> StoredBar | None:

@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Sequence
 
 from bars import MINUTE, MINUTE_MS, STORED, Bar, Interval
-from storage import bar_sql, in_progress, series, unverified
+from storage import bar_reads, bar_rows, bar_writes, in_progress, series, unverified
 
 
 def before(bars: Sequence[Bar], delivery_ms: int) -> Sequence[Bar]:
@@ -25,7 +25,7 @@ def cut(connection: sqlite3.Connection, contract_id: int, delivery_ms: int) -> N
     Where somebody has traded after it, that was in another contract, to which the symbol went: the larger bars that
     reach beyond the end hold those trades too.
     """
-    is_mixed = bar_sql.has_traded_from(connection, contract_id, -(-delivery_ms // MINUTE_MS))
+    is_mixed = bar_reads.has_traded_from(connection, contract_id, -(-delivery_ms // MINUTE_MS))
     for interval in STORED:
         end_ms = interval.floor(delivery_ms) if is_mixed else interval.ceil(delivery_ms)
         summary = series.get(connection, contract_id, interval)
@@ -37,8 +37,8 @@ def cut(connection: sqlite3.Connection, contract_id: int, delivery_ms: int) -> N
 def _cut(
     connection: sqlite3.Connection, contract_id: int, interval: Interval, end_ms: int, summary: series.Series
 ) -> None:
-    count = bar_sql.delete_from(connection, contract_id, interval, end_ms // MINUTE_MS)
-    key = (contract_id, bar_sql.minutes(interval))
+    count = bar_writes.delete_from(connection, contract_id, interval, end_ms // MINUTE_MS)
+    key = (contract_id, bar_rows.minutes(interval))
     (last,) = connection.execute(
         "SELECT max(open_minute) FROM bar WHERE contract_id = ? AND interval = ?", key
     ).fetchone()

@@ -9,12 +9,12 @@ from types import MappingProxyType
 from bars import MINUTE, STORED, Interval, Span
 from bars.gaps import subtract
 from bars.ledger import Facts, Noted, Reason, asked_again, decide, kept_within, noted_again, without
-from storage import bar_sql, holes
+from storage import bar_rows, holes
 
 EVERY_CONTRACT = 0
 """In the place of a contract: what is so for all of them."""
 
-_STORED = MappingProxyType({bar_sql.minutes(interval): interval for interval in STORED})
+_STORED = MappingProxyType({bar_rows.minutes(interval): interval for interval in STORED})
 
 
 def asked(
@@ -56,7 +56,7 @@ def of_series(connection: sqlite3.Connection, contract_id: int, interval: Interv
     rows = connection.execute(
         """SELECT start_ms, stop_ms, reason, since_ms, asked, asked_ms FROM gap
             WHERE contract_id = ? AND interval = ? ORDER BY start_ms""",
-        (contract_id, bar_sql.minutes(interval)),
+        (contract_id, bar_rows.minutes(interval)),
     )
     return [
         Noted(Span(start_ms, stop_ms), None if reason is None else Reason(reason), *rest)
@@ -80,7 +80,7 @@ def forget_before(connection: sqlite3.Connection, contract_id: int, interval: In
     """Forget the holes of a series that end before a time."""
     connection.execute(
         "DELETE FROM gap WHERE contract_id = ? AND interval = ? AND stop_ms <= ?",
-        (contract_id, bar_sql.minutes(interval), time_ms),
+        (contract_id, bar_rows.minutes(interval), time_ms),
     )
 
 
@@ -102,7 +102,7 @@ def sweep(connection: sqlite3.Connection) -> None:
 
 
 def _replace(connection: sqlite3.Connection, contract_id: int, interval: Interval, known: Sequence[Noted]) -> None:
-    length = bar_sql.minutes(interval)
+    length = bar_rows.minutes(interval)
     connection.execute("DELETE FROM gap WHERE contract_id = ? AND interval = ?", (contract_id, length))
     connection.executemany(
         """INSERT INTO gap (contract_id, interval, start_ms, stop_ms, reason, state, since_ms, asked, asked_ms)

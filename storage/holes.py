@@ -7,7 +7,7 @@ from itertools import chain
 
 from bars import MINUTE_MS, STORED, WEEK, Bar, Interval, Span
 from bars.gaps import subtract, tile
-from storage import absent, bar_sql, contracts, series
+from storage import absent, bar_reads, bar_rows, contracts, series
 from storage.records import Seed
 
 _INSIDE = "contract_id = :contract_id AND interval = :length AND open_minute >= :start AND open_minute < :stop"
@@ -33,9 +33,9 @@ def seed(connection: sqlite3.Connection, contract_id: int, stop_ms: int) -> Seed
     held: dict[tuple[Interval, int], Bar] = {}
 
     def is_held(interval: Interval, open_ms: int) -> bool:
-        row = bar_sql.select_one(connection, contract_id, interval, open_ms // MINUTE_MS)
+        row = bar_reads.select_one(connection, contract_id, interval, open_ms // MINUTE_MS)
         if row is not None:
-            held[interval, open_ms] = bar_sql.bar_of(row, scale)
+            held[interval, open_ms] = bar_rows.bar_of(row, scale)
         return row is not None
 
     def absent_at(interval: Interval, time_ms: int) -> Span | None:
@@ -61,7 +61,7 @@ def missing_within(
 
 
 def _between(connection: sqlite3.Connection, contract_id: int, interval: Interval, span: Span) -> list[Span]:
-    length = bar_sql.minutes(interval)
+    length = bar_rows.minutes(interval)
     start, stop = span.start_ms // MINUTE_MS, span.stop_ms // MINUTE_MS
     inside = {"contract_id": contract_id, "length": length, "start": start, "stop": stop}
     count, first = connection.execute(f"SELECT count(*), min(open_minute) FROM bar WHERE {_INSIDE}", inside).fetchone()

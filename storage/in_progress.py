@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from bars import MINUTE, MINUTE_MS, Interval, Scale
 from bars.decimals import UNITS_MAX
-from storage.bar_sql import VALUES, Row, minutes
+from storage.bar_rows import VALUES, Row, minutes
 from storage.json_sql import row_json
 
 _EMPTY = "{0}.trades = 0 AND {0}.volume = 0"

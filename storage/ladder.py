@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from bars import MINUTE_MS, STORED, Bar, Interval, Scale, Span, aggregate
 from bars.gaps import missing, subtract
-from storage import absent, bar_sql
+from storage import absent, bar_reads, bar_rows
 from storage.changes import Origin
 
 Store = Callable[[Interval, Sequence[Bar]], None]
@@ -39,7 +39,7 @@ class Ladder:
     def look_at(self, interval: Interval, span: Span) -> None:
         """Note all bars that may be stored in a half-open span of open times."""
         start, stop = interval.ceil(span.start_ms) // MINUTE_MS, span.stop_ms // MINUTE_MS
-        self._touched[interval].update(range(start, stop, bar_sql.minutes(interval)))
+        self._touched[interval].update(range(start, stop, bar_rows.minutes(interval)))
 
     def read_again(self, interval: Interval, open_minutes: Iterable[int]) -> None:
         """Trust only the database for bars that may differ there from what was noted before."""
@@ -80,12 +80,12 @@ class Ladder:
         """
         for smaller, larger in pairwise(STORED):
             made: list[Bar] = []
-            for first, last in _runs(_buckets(larger, self._touched[smaller]), bar_sql.minutes(larger)):
+            for first, last in _runs(_buckets(larger, self._touched[smaller]), bar_rows.minutes(larger)):
                 stored = _stored(connection, contract_id, larger, first, last, scale)
-                wanted = [at for at in range(first, last + 1, bar_sql.minutes(larger)) if _may_be_made(stored.get(at))]
+                wanted = [at for at in range(first, last + 1, bar_rows.minutes(larger)) if _may_be_made(stored.get(at))]
                 parts = self._parts(connection, contract_id, smaller, larger, wanted, scale)
                 for at in wanted:
-                    start, stop = max(at, smaller.floor(listing_ms) // MINUTE_MS), at + bar_sql.minutes(larger)
+                    start, stop = max(at, smaller.floor(listing_ms) // MINUTE_MS), at + bar_rows.minutes(larger)
                     if at in stored:
                         stop = min(stop, smaller.ceil(delivery_ms) // MINUTE_MS)
                     is_whole = _is_whole(parts[at], smaller, start, stop)
@@ -111,14 +111,14 @@ class Ladder:
         scale: Scale,
     ) -> dict[int, list[Bar]]:
         """The stored parts of each wanted bar; those that this commit brought whole are not read again."""
-        length, step, fresh = bar_sql.minutes(larger), bar_sql.minutes(smaller), self._fresh[smaller]
+        length, step, fresh = bar_rows.minutes(larger), bar_rows.minutes(smaller), self._fresh[smaller]
         parts = {at: [fresh[part] for part in range(at, at + length, step) if part in fresh] for at in wanted}
         lacking = [at for at in wanted if len(parts[at]) * step < length]
         for first, last in _runs(lacking, length):
             for at in range(first, last + 1, length):
                 parts[at] = []
-            for row in bar_sql.select(connection, contract_id, smaller, first, last + length):
-                parts[row[0] - (row[0] - first) % length].append(bar_sql.bar_of(row, scale))
+            for row in bar_reads.select(connection, contract_id, smaller, first, last + length):
+                parts[row[0] - (row[0] - first) % length].append(bar_rows.bar_of(row, scale))
         return parts
 
 
@@ -129,17 +129,17 @@ _Stored = tuple[Bar, int]
 def _stored(
     connection: sqlite3.Connection, contract_id: int, interval: Interval, first: int, last: int, scale: Scale
 ) -> dict[int, _Stored]:
-    rows = bar_sql.select(connection, contract_id, interval, first, last + 1)
-    return {row[0]: (bar_sql.bar_of(row, scale), row[-1]) for row in rows}
+    rows = bar_reads.select(connection, contract_id, interval, first, last + 1)
+    return {row[0]: (bar_rows.bar_of(row, scale), row[-1]) for row in rows}
 
 
 def _may_be_made(stored: _Stored | None) -> bool:
-    return stored is None or stored[1] & bar_sql.ORIGIN_BITS == Origin.AGGREGATED
+    return stored is None or stored[1] & bar_rows.ORIGIN_BITS == Origin.AGGREGATED
 
 
 def _is_whole(parts: Sequence[Bar], smaller: Interval, start: int, stop: int) -> bool:
     """Whether the parts, which are some, are all that open from `start` on and before `stop`."""
-    return bool(parts) and len(parts) >= (stop - start) // bar_sql.minutes(smaller)
+    return bool(parts) and len(parts) >= (stop - start) // bar_rows.minutes(smaller)
 
 
 def _lacks_only(never: Sequence[Span], parts: Sequence[Bar], smaller: Interval, span: Span) -> bool:
@@ -149,7 +149,7 @@ def _lacks_only(never: Sequence[Span], parts: Sequence[Bar], smaller: Interval, 
 
 def _buckets(interval: Interval, times: Iterable[int]) -> set[int]:
     """The starts of the buckets that hold these times."""
-    anchor, length = interval.anchor_ms // MINUTE_MS, bar_sql.minutes(interval)
+    anchor, length = interval.anchor_ms // MINUTE_MS, bar_rows.minutes(interval)
     return {at - (at - anchor) % length for at in times}
 
 

@@ -15,7 +15,7 @@ from bars import MINUTE, MINUTE_MS, STORED, Interval, Span
 from bars.gaps import merge, subtract
 from bars.history import Depth, worth_filling
 from bars.ledger import Facts, Noted, Reason, decide
-from storage import absent, bar_sql, contracts, gap_rows, holes, series
+from storage import absent, bar_rows, contracts, gap_rows, holes, series
 from storage.records import ContractRecord, Gap
 
 LATE_MS = 3 * MINUTE_MS
@@ -80,7 +80,7 @@ class _OfContract:
     has_newer: bool
 
     def of(self, interval: Interval, depth: Depth | None) -> Iterator[Gap]:
-        summary = self.held.get((self.record.id, bar_sql.minutes(interval)))
+        summary = self.held.get((self.record.id, bar_rows.minutes(interval)))
         if summary is None and (depth is None or depth.length_ms == 0):
             return
         end_ms = interval.floor(self.now_ms)
@@ -101,7 +101,7 @@ class _OfContract:
             yield self._gap(interval, Span(delivered_ms, end_ms), facts, self.record.contract.delivery_ms)
 
     def _unlisted(self, interval: Interval, start_ms: int) -> Iterator[Gap]:
-        own = self.without.get((self.record.id, bar_sql.minutes(interval)), ())
+        own = self.without.get((self.record.id, bar_rows.minutes(interval)), ())
         before = Span(start_ms, interval.floor(self.listing_ms))
         if not before.is_empty:
             facts = Facts(before_listing=True, of_another_contract=self.has_older)
@@ -152,10 +152,10 @@ class _OfContract:
     @property
     def market(self) -> Sequence[Noted]:
         """What is so for all contracts."""
-        return self.noted.get((gap_rows.EVERY_CONTRACT, bar_sql.minutes(MINUTE)), ())
+        return self.noted.get((gap_rows.EVERY_CONTRACT, bar_rows.minutes(MINUTE)), ())
 
     def _own(self, interval: Interval) -> Sequence[Noted]:
-        return self.noted.get((self.record.id, bar_sql.minutes(interval)), ())
+        return self.noted.get((self.record.id, bar_rows.minutes(interval)), ())
 
     def _found(self, interval: Interval) -> list[Span]:
         """The holes of which somebody knows why they are."""
@@ -166,7 +166,7 @@ class _OfContract:
 
 
 def _listing_ms(contract_id: int, without: _Spans) -> int:
-    spans = (span for interval in STORED for span in without.get((contract_id, bar_sql.minutes(interval)), ()))
+    spans = (span for interval in STORED for span in without.get((contract_id, bar_rows.minutes(interval)), ()))
     return max((span.stop_ms for span in spans if span.start_ms <= absent.LISTING_START_MS), default=0)
 
 

@@ -6,7 +6,7 @@ import sqlite3
 from typing import NamedTuple
 
 from bars import MINUTE_MS, Bar, Interval
-from storage import bar_sql, contracts, in_progress, series
+from storage import bar_reads, bar_rows, contracts, in_progress, series
 from storage.records import ContractRecord
 
 CLOSED_MAX = 1_500
@@ -31,9 +31,9 @@ def find(connection: sqlite3.Connection, record: ContractRecord, interval: Inter
     if partial is None and not is_more:
         return Newest(last_ms, [], None)
     scale = contracts.scale_of(connection, record.id)
-    newest = bar_sql.bar_of(partial, scale) if partial else None
+    newest = bar_rows.bar_of(partial, scale) if partial else None
     if after_ms is None or last_ms is None or not is_more:
         return Newest(last_ms, [], newest)
     between = after_ms // MINUTE_MS + 1, last_ms // MINUTE_MS + 1
-    rows = bar_sql.select(connection, record.id, interval, *between, limit=CLOSED_MAX)
-    return Newest(last_ms, [bar_sql.bar_of(row, scale) for row in rows], newest)
+    rows = bar_reads.select(connection, record.id, interval, *between, limit=CLOSED_MAX)
+    return Newest(last_ms, [bar_rows.bar_of(row, scale) for row in rows], newest)

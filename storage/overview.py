@@ -11,7 +11,7 @@ import sqlite3
 
 from bars import FIVE_MINUTES, FOUR_HOURS, HALF_HOUR, MINUTE, MINUTE_MS, Scale
 from bars.interval import DAY_MS
-from storage import bar_sql, in_progress
+from storage import bar_rows, in_progress
 from storage.records import Glance
 
 LADDER = (MINUTE, FIVE_MINUTES, HALF_HOUR, FOUR_HOURS)
@@ -23,8 +23,8 @@ _NOTHING = (0, None, None, 0, 0, 0)
 _IN_PROGRESS = f"""({{select}}) AS p ON p.contract_id = c.id AND p.interval = {{minutes}}
     AND NOT EXISTS (SELECT 1 FROM series AS s WHERE s.contract_id = c.id AND s.interval = {{minutes}}
         AND s.last_ms >= p.open_minute * {MINUTE_MS})"""
-_MINUTE = _IN_PROGRESS.format(select=in_progress.MINUTE_SELECT, minutes=bar_sql.minutes(MINUTE))
-_LARGEST = _IN_PROGRESS.format(select=in_progress.LARGER_SELECT, minutes=bar_sql.minutes(FOUR_HOURS))
+_MINUTE = _IN_PROGRESS.format(select=in_progress.MINUTE_SELECT, minutes=bar_rows.minutes(MINUTE))
+_LARGEST = _IN_PROGRESS.format(select=in_progress.LARGER_SELECT, minutes=bar_rows.minutes(FOUR_HOURS))
 
 # Sums of a day fit where the contract's own bars of a day do; SQLite raises an error rather than wrap.
 _SUMS = """
@@ -49,8 +49,8 @@ _LAST = f"""
 _CLOSES = f"""
     SELECT id, group_concat(price) FROM (
         SELECT c.id AS id, b.open + b.move AS price FROM contract AS c CROSS JOIN bar AS b
-            ON b.contract_id = c.id AND b.interval = {bar_sql.minutes(HALF_HOUR)} AND b.open_minute >= :start
-        WHERE (b.open_minute + {bar_sql.minutes(HALF_HOUR)}) % :step = 0
+            ON b.contract_id = c.id AND b.interval = {bar_rows.minutes(HALF_HOUR)} AND b.open_minute >= :start
+        WHERE (b.open_minute + {bar_rows.minutes(HALF_HOUR)}) % :step = 0
         ORDER BY c.id, b.open_minute)
     GROUP BY id"""
 
@@ -85,7 +85,7 @@ def _rungs(now_ms: int) -> list[tuple[int, int, int]]:
     rungs, at_ms = [], MINUTE.floor(now_ms) - DAY_MS
     for interval, larger in zip(LADDER, (*LADDER[1:], None), strict=True):
         stop_ms = larger.ceil(at_ms) if larger else _FOREVER * MINUTE_MS
-        rungs.append((bar_sql.minutes(interval), at_ms // MINUTE_MS, stop_ms // MINUTE_MS))
+        rungs.append((bar_rows.minutes(interval), at_ms // MINUTE_MS, stop_ms // MINUTE_MS))
         at_ms = stop_ms
     return rungs
 

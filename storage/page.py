@@ -8,7 +8,7 @@ from itertools import chain
 
 from bars import MINUTE_MS, Interval, Span, stored_source
 from bars.gaps import merge
-from storage import absent, bar_sql, contracts, in_progress, series
+from storage import absent, bar_reads, bar_rows, contracts, in_progress, series
 from storage.changes import Origin
 from storage.derived import Derivation
 from storage.records import ContractRecord, StoredBar
@@ -45,7 +45,7 @@ class Page:
     def stored(self) -> list[StoredBar]:
         """The bars of a stored interval."""
         partial = self._partial()
-        rows = bar_sql.select(
+        rows = bar_reads.select(
             self._connection,
             self._record.id,
             self._interval,
@@ -61,7 +61,7 @@ class Page:
     def stored_json(self) -> str:
         """The bars of a stored interval as the exchange's array of rows."""
         partial = self._partial()
-        count, rows = bar_sql.page_json(
+        count, rows = bar_reads.page_json(
             self._connection,
             self._record.id,
             self._interval,
@@ -98,8 +98,8 @@ class Page:
         parts = self._parts(source, span, partial)
         return derivation.bars(parts, descending=self._newest, limit=self._limit)
 
-    def _parts(self, source: Interval, span: Span, partial: bar_sql.Row | None) -> Iterator[StoredBar]:
-        rows = bar_sql.select(
+    def _parts(self, source: Interval, span: Span, partial: bar_rows.Row | None) -> Iterator[StoredBar]:
+        rows = bar_reads.select(
             self._connection,
             self._record.id,
             source,
@@ -115,20 +115,20 @@ class Page:
     def _span_minutes(self) -> tuple[int, int]:
         return -(-self._start_ms // MINUTE_MS), self._end_ms // MINUTE_MS + 1
 
-    def _partial(self) -> bar_sql.Row | None:
+    def _partial(self) -> bar_rows.Row | None:
         partial = in_progress.select(self._connection, self._record.id, self._interval)
         if partial is None or not self._start_ms <= partial[0] * MINUTE_MS <= self._end_ms:
             return None
         return partial
 
-    def _room(self, partial: bar_sql.Row | None) -> int:
+    def _room(self, partial: bar_rows.Row | None) -> int:
         """How many closed bars to take: of the newest, the one in progress is one."""
         return self._limit - 1 if partial and self._newest else self._limit
 
     def _closed(self, row: Sequence[int]) -> StoredBar:
         mark = row[-1]
-        origin = Origin(mark & bar_sql.ORIGIN_BITS)
-        return StoredBar(bar_sql.bar_of(row, self._scale), True, origin, bool(mark & bar_sql.VERIFIED))
+        origin = Origin(mark & bar_rows.ORIGIN_BITS)
+        return StoredBar(bar_rows.bar_of(row, self._scale), True, origin, bool(mark & bar_rows.VERIFIED))
 
     def _in_progress(self, row: Sequence[int]) -> StoredBar:
-        return StoredBar(bar_sql.bar_of(row, self._scale), False, Origin.STREAM, False)
+        return StoredBar(bar_rows.bar_of(row, self._scale), False, Origin.STREAM, False)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from bars import FIVE_MINUTES, MINUTE, MINUTE_MS, Span
 from bars.gaps import merge, subtract
 from bars.interval import HOUR_MS
-from storage import bar_sql, contracts, holes, series
+from storage import bar_rows, contracts, holes, series
 from storage.records import ContractRecord
 
 EVIDENCE = (MINUTE, FIVE_MINUTES)
@@ -26,7 +26,7 @@ known took 10 to 19 minutes; of 793 runs of one and 27 of two empty minutes in r
 FIVES_MIN = 2
 """The same where only five-minute bars tell: 2025-01-29 has two of them without trades, 2025-08-29 three."""
 
-_LENGTHS = ", ".join(str(bar_sql.minutes(interval)) for interval in EVIDENCE)
+_LENGTHS = ", ".join(str(bar_rows.minutes(interval)) for interval in EVIDENCE)
 
 
 class _Held(NamedTuple):
@@ -176,7 +176,7 @@ def _told(connection: sqlite3.Connection, contract_id: int, run: Span) -> _Told:
             WHERE contract_id = ? AND interval IN ({_LENGTHS}) AND open_minute >= ? AND open_minute + interval <= ?""",
         (contract_id, run.start_ms // MINUTE_MS, run.stop_ms // MINUTE_MS),
     ).fetchall()
-    minute = bar_sql.minutes(MINUTE)
+    minute = bar_rows.minutes(MINUTE)
     traded = {at for at, length, is_traded in rows if is_traded and length == minute}
     spans = [
         _bar_span(at, length)

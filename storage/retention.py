@@ -9,7 +9,7 @@ from bars import MINUTE, MINUTE_MS, Interval, Span
 from bars.gaps import subtract
 from bars.interval import DAY_MS
 from bars.retention import larger_stored
-from storage import bar_sql, gap_rows, holes, series, unverified
+from storage import bar_reads, bar_rows, bar_writes, gap_rows, holes, series, unverified
 
 HELD_MS = 7 * DAY_MS
 """So much longer minutes stay that were not compared with the exchange, where it does not answer."""
@@ -36,7 +36,7 @@ def remove(connection: sqlite3.Connection, before_ms: Mapping[Interval, int], ro
 def _series(connection: sqlite3.Connection, interval: Interval, limit_ms: int) -> list[tuple[int, int]]:
     return connection.execute(
         "SELECT contract_id, first_ms FROM series WHERE interval = ? AND first_ms < ?",
-        (bar_sql.minutes(interval), limit_ms),
+        (bar_rows.minutes(interval), limit_ms),
     ).fetchall()
 
 
@@ -63,13 +63,13 @@ def _stop_ms(
 
 
 def _remove(connection: sqlite3.Connection, contract_id: int, interval: Interval, stop_ms: int, rows_max: int) -> int:
-    key = (contract_id, bar_sql.minutes(interval))
+    key = (contract_id, bar_rows.minutes(interval))
     was_ms = connection.execute("SELECT first_ms FROM series WHERE contract_id = ? AND interval = ?", key).fetchone()[0]
-    last_ms = bar_sql.nth_oldest_ms(connection, contract_id, interval, stop_ms // MINUTE_MS, rows_max)
+    last_ms = bar_reads.nth_oldest_ms(connection, contract_id, interval, stop_ms // MINUTE_MS, rows_max)
     if last_ms is None:
         return 0
     lost = unverified.count_between(connection, contract_id, [was_ms, last_ms]) if interval is MINUTE else 0
-    count = bar_sql.delete(connection, contract_id, interval, last_ms // MINUTE_MS)
+    count = bar_writes.delete(connection, contract_id, interval, last_ms // MINUTE_MS)
     (first,) = connection.execute(
         "SELECT min(open_minute) FROM bar WHERE contract_id = ? AND interval = ?", key
     ).fetchone()

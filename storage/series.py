@@ -6,7 +6,7 @@ import sqlite3
 from typing import NamedTuple
 
 from bars import Interval
-from storage import bar_sql
+from storage import bar_rows
 
 
 class Series(NamedTuple):
@@ -29,13 +29,13 @@ def add(connection: sqlite3.Connection, contract_id: int, interval: Interval, ad
                 first_ms = min(first_ms, excluded.first_ms),
                 last_ms = max(last_ms, excluded.last_ms),
                 bars = bars + excluded.bars""",
-        (contract_id, bar_sql.minutes(interval), *added),
+        (contract_id, bar_rows.minutes(interval), *added),
     )
 
 
 def get(connection: sqlite3.Connection, contract_id: int, interval: Interval) -> Series | None:
     row = connection.execute(
         "SELECT first_ms, last_ms, bars FROM series WHERE contract_id = ? AND interval = ?",
-        (contract_id, bar_sql.minutes(interval)),
+        (contract_id, bar_rows.minutes(interval)),
     ).fetchone()
     return Series(*row) if row else None

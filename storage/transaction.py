@@ -10,7 +10,19 @@ from peewee import SqliteDatabase
 from bars import LARGER, MINUTE, MINUTE_MS, Bar, ContractKey, Interval, IntervalBar, Scale, UnitsOverflow
 from bars.decimals import rescale
 from bars.ledger import Reason
-from storage import absent, bar_sql, contracts, delivery, gap_rows, in_progress, pauses, series, unverified
+from storage import (
+    absent,
+    bar_reads,
+    bar_rows,
+    bar_writes,
+    contracts,
+    delivery,
+    gap_rows,
+    in_progress,
+    pauses,
+    series,
+    unverified,
+)
 from storage.changes import (
     ArchivedBars,
     BarsDisputed,
@@ -102,7 +114,7 @@ class Transaction:
                 self._rescale(self.contracts[key], scale)
 
     def _rescale(self, record: ContractRecord, scale: Scale) -> None:
-        largest = bar_sql.largest_units(self._connection, record.id)
+        largest = bar_writes.largest_units(self._connection, record.id)
         try:
             for units, was, wider in zip(largest, record.scale, scale, strict=True):
                 rescale(units, was, wider)
@@ -110,13 +122,13 @@ class Transaction:
             raise ContractOverflow(record.key, error) from error
         if any(largest):
             powers = [10 ** (wider - was) for was, wider in zip(record.scale, scale, strict=True)]
-            bar_sql.rescale(self._connection, record.id, *powers)
+            bar_writes.rescale(self._connection, record.id, *powers)
         self.contracts[record.key] = contracts.widen(self._database, record, scale)
 
     def _store(self, change: ClosedBars) -> None:
         record = self._record(change.key)
         bars = _scaled(record, delivery.before(change.bars, record.contract.delivery_ms))
-        mark = change.origin | (bar_sql.VERIFIED if change.verified else 0)
+        mark = change.origin | (bar_rows.VERIFIED if change.verified else 0)
         inserted, changed = self._upsert(record, change.interval, bars, mark)
         self._inserted += inserted
         self._changed += changed
@@ -140,7 +152,7 @@ class Transaction:
         """Before anything else is stored, so that no ladder has seen the bars as they were."""
         record, interval = self._record(change.key), change.interval
         if change.file is not None:
-            row = {"contract_id": record.id, "interval": bar_sql.minutes(interval), **change.file._asdict()}
+            row = {"contract_id": record.id, "interval": bar_rows.minutes(interval), **change.file._asdict()}
             ArchiveFileRow.insert(row).on_conflict_replace().execute(self._database)
         if not len(change.table):
             return
@@ -150,23 +162,23 @@ class Transaction:
             raise ContractOverflow(record.key, error) from error
         opens_ms = table.opens_ms
         between = opens_ms[0], interval.next_open(opens_ms[-1])
-        inserted = bar_sql.insert_table(self._connection, record.id, interval, table, Origin.ARCHIVE)
+        inserted = bar_writes.insert_table(self._connection, record.id, interval, table, Origin.ARCHIVE)
         if inserted:
             series.add(self._connection, record.id, interval, series.Series(opens_ms[0], opens_ms[-1], inserted))
         if inserted < len(table):
-            ours = bar_sql.aggregated_opens_ms(self._connection, record.id, interval, *between)
+            ours = bar_reads.aggregated_opens_ms(self._connection, record.id, interval, *between)
             bars = [bar for bar in table.bars() if bar.open_ms in ours] if ours else []
-            rows = bar_sql.rows_of(record.id, interval, bars, Origin.ARCHIVE)
-            self._changed += bar_sql.revise(self._connection, rows) if rows else 0
+            rows = bar_rows.rows_of(record.id, interval, bars, Origin.ARCHIVE)
+            self._changed += bar_writes.revise(self._connection, rows) if rows else 0
         self._inserted += inserted
         absent.forget(self._connection, record.id, interval, opens_ms)
         if interval is MINUTE and inserted:
             unverified.changed(self._connection, record.id, opens_ms, more=inserted, is_compared=False)
 
     def _upsert(self, record: ContractRecord, interval: Interval, bars: Sequence[Bar], mark: int) -> tuple[int, int]:
-        rows = bar_sql.rows_of(record.id, interval, bars, mark)
-        inserted = bar_sql.insert(self._connection, rows)
-        changed, more = 0, 0 if mark & bar_sql.COMPARED else inserted
+        rows = bar_rows.rows_of(record.id, interval, bars, mark)
+        inserted = bar_writes.insert(self._connection, rows)
+        changed, more = 0, 0 if mark & bar_rows.COMPARED else inserted
         if inserted < len(rows):
             changed, confirmed = self._revise(record, interval, rows, [bar.open_ms for bar in bars])
             more -= confirmed
@@ -175,20 +187,20 @@ class Transaction:
             added = series.Series(min(opens_ms), max(opens_ms), inserted)
             series.add(self._connection, record.id, interval, added)
         if interval is MINUTE and (inserted or changed):
-            is_compared = bool(mark & bar_sql.COMPARED)
+            is_compared = bool(mark & bar_rows.COMPARED)
             unverified.changed(
                 self._connection, record.id, [bar.open_ms for bar in bars], more=more, is_compared=is_compared
             )
         return inserted, changed
 
     def _revise(
-        self, record: ContractRecord, interval: Interval, rows: Sequence[bar_sql.Row], opens_ms: Sequence[int]
+        self, record: ContractRecord, interval: Interval, rows: Sequence[bar_rows.Row], opens_ms: Sequence[int]
     ) -> tuple[int, int]:
         """How many bars changed, marks included; of minutes, how many fewer are left to be compared."""
         if interval is not MINUTE:
-            return bar_sql.revise(self._connection, rows), 0
+            return bar_writes.revise(self._connection, rows), 0
         before = unverified.count_between(self._connection, record.id, opens_ms)
-        changed = bar_sql.revise(self._connection, rows)
+        changed = bar_writes.revise(self._connection, rows)
         return changed, before - unverified.count_between(self._connection, record.id, opens_ms) if changed else 0
 
     def _remember(self, changes: Sequence[Change]) -> None:
@@ -199,7 +211,7 @@ class Transaction:
                 case BarsDisputed(key, interval, opens_ms):
                     contract_id = self._record(key).id
                     before = unverified.count_between(connection, contract_id, opens_ms)
-                    bar_sql.dispute(connection, contract_id, interval, [at // MINUTE_MS for at in opens_ms])
+                    bar_writes.dispute(connection, contract_id, interval, [at // MINUTE_MS for at in opens_ms])
                     more = unverified.count_between(connection, contract_id, opens_ms) - before
                     unverified.changed(connection, contract_id, opens_ms, more=more, is_compared=True)
                 case GapsAsked(key, interval, spans, at_ms):
@@ -239,16 +251,16 @@ class Transaction:
             for interval in LARGER:
                 if interval.floor(end_ms) == end_ms:
                     open_minute = interval.back(end_ms, 1) // MINUTE_MS
-                    row = bar_sql.select_one(self._connection, record.id, interval, open_minute)
+                    row = bar_reads.select_one(self._connection, record.id, interval, open_minute)
                     if row is not None:
-                        yield CompletedBar(change.key, IntervalBar(interval, bar_sql.bar_of(row, record.scale)))
+                        yield CompletedBar(change.key, IntervalBar(interval, bar_rows.bar_of(row, record.scale)))
 
     def _store_made(self, record: ContractRecord, interval: Interval, bars: Sequence[Bar]) -> None:
         self._upsert(record, interval, bars, Origin.AGGREGATED)
         absent.forget(self._connection, record.id, interval, [bar.open_ms for bar in bars])
 
     def _progress(self, changes: Sequence[PartialBars]) -> None:
-        newest: list[bar_sql.Row] = []
+        newest: list[bar_rows.Row] = []
         larger: list[tuple[int | None, ...]] = []
         for change in changes:
             record = self._record(change.key)
@@ -256,7 +268,7 @@ class Transaction:
             places: list[tuple[Interval, int | None]] = [(interval, None) for interval, _ in change.bars]
             places += [(interval, until_minute) for interval, _ in change.begun]
             for (interval, until), bar in zip(places, _scaled(record, _bars(change)), strict=True):
-                row = record.id, bar_sql.minutes(interval), bar.open_ms // MINUTE_MS, *bar_sql.values_of(bar)
+                row = record.id, bar_rows.minutes(interval), bar.open_ms // MINUTE_MS, *bar_rows.values_of(bar)
                 if interval is MINUTE:
                     newest.append(row)
                 else:

@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Sequence
 
 from bars import MINUTE_MS, Span
-from storage import bar_sql, contracts
+from storage import bar_reads, bar_rows, contracts
 from storage.changes import Origin
 from storage.records import UnverifiedMinutes
 
@@ -21,7 +21,7 @@ def count_between(connection: sqlite3.Connection, contract_id: int, opens_ms: Se
     """How many there are from the first to the last of some minutes, by open time; at least one."""
     found: int = connection.execute(
         f"""SELECT count(*) FROM bar WHERE contract_id = ? AND interval = 1 AND open_minute BETWEEN ? AND ?
-            AND mark & {bar_sql.COMPARED} = 0""",
+            AND mark & {bar_rows.COMPARED} = 0""",
         (contract_id, min(opens_ms) // MINUTE_MS, max(opens_ms) // MINUTE_MS),
     ).fetchone()[0]
     return found
@@ -58,7 +58,7 @@ def removed(connection: sqlite3.Connection, contract_id: int, before_ms: int, co
 
 def recount(connection: sqlite3.Connection, contract_id: int, first_ms: int) -> None:
     """Take in that minutes are gone of which nobody knows how many had not been compared."""
-    left = len(bar_sql.unverified(connection, contract_id, first_ms // MINUTE_MS, _END_MINUTE))
+    left = len(bar_reads.unverified(connection, contract_id, first_ms // MINUTE_MS, _END_MINUTE))
     connection.execute("UPDATE series SET unverified = ? WHERE contract_id = ? AND interval = 1", (left, contract_id))
     _look_from(connection, contract_id, first_ms)
 
@@ -83,7 +83,7 @@ def count(connection: sqlite3.Connection) -> tuple[int, int]:
 def opens_ms(connection: sqlite3.Connection, contract_id: int, span: Span, limit: int) -> list[int]:
     """The first of them in a half-open span, ascending, by open time."""
     start, stop = span.start_ms // MINUTE_MS, -(-span.stop_ms // MINUTE_MS)
-    return [at * MINUTE_MS for at in bar_sql.unverified(connection, contract_id, start, stop, limit)]
+    return [at * MINUTE_MS for at in bar_reads.unverified(connection, contract_id, start, stop, limit)]
 
 
 def first_live_ms(connection: sqlite3.Connection, contract_id: int, span: Span) -> int | None:
@@ -93,8 +93,8 @@ def first_live_ms(connection: sqlite3.Connection, contract_id: int, span: Span) 
         return None
     (first,) = connection.execute(
         f"""SELECT min(open_minute) FROM bar WHERE contract_id = ? AND interval = 1 AND open_minute >= ?
-            AND open_minute < ? AND mark & {bar_sql.COMPARED} = 0
-            AND mark & {bar_sql.ORIGIN_BITS} <> {Origin.ARCHIVE:d}""",
+            AND open_minute < ? AND mark & {bar_rows.COMPARED} = 0
+            AND mark & {bar_rows.ORIGIN_BITS} <> {Origin.ARCHIVE:d}""",
         (contract_id, max(known_ms, span.start_ms) // MINUTE_MS, -(-span.stop_ms // MINUTE_MS)),
     ).fetchone()
     return None if first is None else first * MINUTE_MS
@@ -108,7 +108,7 @@ def _known_ms(connection: sqlite3.Connection, contract_id: int) -> int | None:
 
 
 def _look_from(connection: sqlite3.Connection, contract_id: int, start_ms: int) -> None:
-    found = bar_sql.unverified(connection, contract_id, start_ms // MINUTE_MS, _END_MINUTE, 1)
+    found = bar_reads.unverified(connection, contract_id, start_ms // MINUTE_MS, _END_MINUTE, 1)
     connection.execute(
         "UPDATE series SET unverified_ms = ? WHERE contract_id = ? AND interval = 1",
         (found[0] * MINUTE_MS if found else None, contract_id),
