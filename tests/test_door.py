@@ -36,7 +36,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Patience in hundredths of a second, as far as the clients of these tests are slow on purpose."""
     monkeypatch.setattr("web.door.LOOK_S", QUICK_S)
     for name in ("FIRST_BYTE_S", "HEADERS_S", "STUCK_S"):
-        monkeypatch.setattr(f"web.door.{name}", 5 * QUICK_S)
+        monkeypatch.setattr(f"web.connections.{name}", 5 * QUICK_S)
 
 
 def running(clients: int = 2048) -> Iterator[Server]:
@@ -82,8 +82,9 @@ def test_a_byte_now_and_then_does_not_keep_a_place(server: Server) -> None:
 
 
 def test_a_client_between_two_requests_is_left_in_peace(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("LOOK_S", "FIRST_BYTE_S", "HEADERS_S", "STUCK_S"):
-        monkeypatch.setattr(f"web.door.{name}", 0.1 if name == "LOOK_S" else 3.0)
+    monkeypatch.setattr("web.door.LOOK_S", 0.1)
+    for name in ("FIRST_BYTE_S", "HEADERS_S", "STUCK_S"):
+        monkeypatch.setattr(f"web.connections.{name}", 3.0)
     with connected(server.port) as idle, connected(server.port) as slow:
         idle.sendall(request())
         read_reply(idle)
@@ -211,7 +212,7 @@ def test_junk_on_a_stream_closes_it_with_the_reason_and_is_not_logged(
 
 def test_a_client_that_pings_and_does_not_read_is_cut_off(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("web.door.LOOK_S", QUICK_S)
-    monkeypatch.setattr("web.door.STREAM_UNREAD_MAX", 10_000)
+    monkeypatch.setattr("web.connections.STREAM_UNREAD_MAX", 10_000)
     with connected(server.port) as client:
         client.sendall(handshake())
         pings = frame(9, bytes(125)) * 100

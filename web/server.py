@@ -18,9 +18,11 @@ from h11 import LocalProtocolError
 
 from web.access import Access
 from web.bridge import Bridge, WsgiApp
-from web.door import HEADER_BYTES_MAX, Door
+from web.connections import HEADER_BYTES_MAX, HttpConnection, StreamConnection, with_door
+from web.door import Door
 from web.guard import Guard
 from web.hold import ClosedHold
+from web.listener import Listener
 from web.push import PushServer
 from web.sockets import MESSAGE_BYTES_MAX
 
@@ -64,7 +66,7 @@ class WebServer:
         clients: int = CLIENTS,
     ) -> None:
         self.door = Door(clients)
-        self._socket = self.door.listener(_listening_socket(host, port))
+        self._socket = Listener(_listening_socket(host, port), self.door)
         self.host = host
         self.port: int = self._socket.getsockname()[1]
         self._wsgi = Bridge(app, WORKERS)
@@ -73,9 +75,10 @@ class WebServer:
         config = uvicorn.Config(
             Guard(self._answer, access or Access.of(host), self.door.handover),
             interface="asgi3",
-            http=self.door.http,  # h11, whatever else is installed: what junk does to another parser was not tried
+            # h11, whatever else is installed: what junk does to another parser was not tried.
+            http=with_door(HttpConnection, self.door),
             h11_max_incomplete_event_size=HEADER_BYTES_MAX,
-            ws=self.door.websocket,
+            ws=with_door(StreamConnection, self.door),
             ws_ping_interval=None,  # the push server's own pings carry the exchange's time, as the exchange's do
             ws_per_message_deflate=False,  # a frame goes to all its clients as the same bytes
             ws_max_size=MESSAGE_BYTES_MAX,
