@@ -12,7 +12,6 @@ from __future__ import annotations
 import errno
 import faulthandler
 import gc
-import json
 import logging
 import os
 import queue
@@ -20,8 +19,7 @@ import signal
 import socket
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -29,28 +27,20 @@ from types import FrameType
 from typing import Any
 
 from actors import BarSystem
-from actors.commands.audit import AuditOptions, run_audit
-from actors.commands.audit_report import audit_line
-from actors.commands.bulk.load import Bulk
-from actors.commands.bulk.report import summary_lines
-from actors.commands.bulk.series import Wanted
-from actors.commands.export import ExportFailed, ExportOptions, run_export
+from actors.commands.export import ExportFailed
 from actors.data_service import DataService
 from actors.options import BadOption
-from actors.selection import expect_order
 from actors.settings import Settings
-from actors.shell.command_line import TEMPORARY, Command, parse
+from actors.shell.command_line import Command, parse
+from actors.shell.commands import TEMPORARY
+from actors.shell.errands import audit, backfill, backup, export, failed, status
 from actors.shell.log_lines import LineFormatter, Stderr
-from actors.shell.progress import status_rows
-from actors.shell.terminal import LOG_PERIOD_S, download_progress, progress, show, show_pairs
-from bars import INTERVALS, STORED, Interval
+from actors.shell.terminal import LOG_PERIOD_S, progress
 from exchange import ExchangeError
 from exchange.proxy import InvalidProxy
 from exchange.simulated import SimulatedExchange, default_plan
 from storage import Reader, StorageError
-from storage import backup as copy_database
 from web import Access, ClosedHold, PushServer, Sources, WebServer, make_app, room_for
-from wire.archive_plan import Source
 
 logger = logging.getLogger("barkeep")
 
@@ -90,7 +80,8 @@ def run(command: Command) -> int:
         case "demo":
             return demo(command.settings, **command.own)
         case "backfill":
-            return backfill(command.settings, command.own)
+            with signals() as stopping:
+                return backfill(command.settings, command.own, lambda: stopping.requested)
         case "status":
             return status(command.settings, as_json=command.own["json"])
         case "audit":
@@ -101,12 +92,6 @@ def run(command: Command) -> int:
             return backup(command.settings, command.own["file"])
         case _:
             return serve(command.settings)
-
-
-def failed(error: object, *, status: int) -> int:
-    """Say in one line what went wrong."""
-    print(f"barkeep: {' '.join(str(error).split())}", file=sys.stderr)
-    return status
 
 
 # Logging
@@ -132,7 +117,7 @@ def set_up_logging(settings: Settings) -> None:
             logging.getLogger(library).setLevel(level)
 
 
-# The commands
+# The commands that go on
 
 
 def serve(settings: Settings) -> int:
@@ -183,79 +168,6 @@ def demo(settings: Settings, *, speed: float, count: int, seed: int) -> int:
                 proxy=None,
             )
         )
-
-
-def backfill(settings: Settings, asked: Mapping[str, Any]) -> int:
-    """Fetch history and exit; 3 when something is missing without an explanation."""
-    expect_order(asked["from"], asked["to"])
-    wanted = Wanted(asked["intervals"], asked["from"], asked["to"], Source(asked["source"]))
-    try:
-        with signals() as stopping, download_progress(settings) as report:
-            bulk = Bulk(settings, wanted, announce=announce, report=report, is_stopped=lambda: stopping.requested)
-            outcome = bulk.run()
-    except ExchangeError as error:
-        return failed(f"backfill: {error}; what is missing stays missing", status=3)
-    except StorageError as error:
-        return failed(error, status=4)
-    for line in summary_lines(outcome):
-        print(line, flush=True)
-    return 0 if outcome.is_complete else 3
-
-
-def announce(lines: Sequence[str]) -> None:
-    """Show a plan."""
-    print("plan:", *lines, sep="\n", flush=True)
-
-
-def status(settings: Settings, *, as_json: bool) -> int:
-    """What the service that writes the file last said of itself; 1 when it does not run."""
-    with closing(Reader(settings.database)) as reader:
-        service = DataService(reader)
-        facts, ill = service.status(), service.health()
-    if as_json:
-        print(json.dumps(facts, ensure_ascii=False))
-    elif facts:
-        show_pairs(status_rows(facts))
-    return failed(ill, status=1) if ill else 0
-
-
-AUDITED = tuple(interval for interval in INTERVALS.values() if interval in STORED or interval.name == "1h")
-"""By default: hours tell of trades that the exchange's own minutes, and all that is made of them, lack."""
-
-
-def audit(settings: Settings, own: Mapping[str, Any]) -> int:
-    """Compare with the exchange, and mend if asked to; 3 when something is missing or different."""
-    wanted: tuple[Interval, ...] = own["intervals"] or AUDITED
-    options = AuditOptions(wanted, own["from"], own["to"], own["repair"])
-    with progress(settings, audit_line) as tell:
-        report = run_audit(settings, options, tell)
-    if own["json"]:
-        print(json.dumps(report.as_json(), ensure_ascii=False))
-    else:
-        show(*report.table())
-        print(*report.lines(), sep="\n")
-    return 0 if report.is_clean else 3
-
-
-def export(settings: Settings, own: Mapping[str, Any]) -> int:
-    """Stored bars to files, one line for each."""
-    options = ExportOptions(own["intervals"] or STORED, own["from"], own["to"], own["format"], own["output"])
-    for file in run_export(settings, options):
-        missing = f", {file.missing:,} missing" if file.missing else ""
-        print(f"{file.path}: {file.bars:,} bars{missing}, {megabytes(file.size_bytes)}")
-    return 0
-
-
-def backup(settings: Settings, target: Path) -> int:
-    """A consistent copy of the database, one line about it."""
-    started_s = time.monotonic()
-    size_bytes = copy_database(settings.database, target)
-    print(f"{target}: {megabytes(size_bytes)}, integrity checked, in {time.monotonic() - started_s:.1f} s")
-    return 0
-
-
-def megabytes(size_bytes: int) -> str:
-    return f"{size_bytes / 1_000_000:,.1f} MB"
 
 
 # The parts

@@ -1,32 +1,20 @@
-"""The command line: every option from every source, every error to the letter, and run.py as a real process."""
+"""The command line: every option from every source, and every error to the letter."""
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-import run
 from actors.options import BadOption
 from actors.settings import OPTIONS, Settings
-from actors.shell.command_line import KINDS, TEMPORARY, Command, parse
+from actors.shell.command_line import Command, parse
+from actors.shell.commands import KINDS, TEMPORARY
 from bars import INTERVALS
-from storage import BarStore, ServiceState
 from wire.version import VERSION
-
-PROJECT = Path(run.__file__).parent
-CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("BARKEEP_")}
-DEADLINE_S = 30.0
 
 VALUES: dict[str, tuple[str, str]] = {
     "database": ("one.db", "two.db"),
@@ -293,163 +281,3 @@ def test_the_help_of_a_command_lists_what_it_takes_and_nothing_else(kind: Any) -
 
 def test_the_version_is_told() -> None:
     assert parse(["--version"], {}).own["text"] == f"barkeep {VERSION}\n"
-
-
-# As a process
-
-
-def barkeep(*argv: str, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, str(PROJECT / "run.py"), *argv],
-        cwd=cwd,
-        env=CLEAN | variables,
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE_S,
-        check=False,
-    )
-
-
-def test_help_goes_to_stdout_with_status_0(tmp_path: Path) -> None:
-    done = barkeep("--help", cwd=tmp_path)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("usage: barkeep [command] [options]\n")
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    ("argv", "variables", "line"),
-    [
-        (["--port", "x"], {}, "barkeep: --port: expected 0 to 65535, got 'x'"),
-        (["data"], {"BARKEEP_SYMBOLS": "A/B"}, "barkeep: BARKEEP_SYMBOLS: expected symbols separated by commas, "
-         "such as BTCUSDT,ETHUSDT, or all, got 'A/B'"),
-        (["--a\nb"], {}, r"barkeep: '--a\nb': expected a known option, the nearest is --database, got '--a\nb'"),
-    ],
-)  # fmt: skip
-def test_a_bad_option_is_exactly_one_line_and_status_2(
-    argv: list[str], variables: dict[str, str], line: str, tmp_path: Path
-) -> None:
-    done = barkeep(*argv, cwd=tmp_path, **variables)
-    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"{line}\n")
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("command", ["web", "status", "audit", "export"])
-def test_a_missing_database_is_one_line_and_status_4(command: str, tmp_path: Path) -> None:
-    done = barkeep(command, cwd=tmp_path)
-    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (4, "", 1)
-    assert done.stderr.startswith("barkeep: ")
-    assert "barkeep.db" in done.stderr
-
-
-# Status
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[BarStore]:
-    store = BarStore.open(tmp_path / "bars.db")
-    yield store
-    store.close()
-
-
-def say(database: BarStore, *, seconds_ago: int) -> None:
-    """Let a data service have committed so long ago."""
-    state = json.dumps({"state": "live", "version": "0.1.0", "database": {"path": "[a]/币.db"}})
-    database.commit([ServiceState(state, 0, time.time_ns() // 1_000_000 - seconds_ago * 1_000)])
-
-
-def test_status_prints_a_table(database: BarStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    say(database, seconds_ago=0)
-    assert run.status(Settings.of(database=tmp_path / "bars.db"), as_json=False) == 0
-    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert lines == [["state", "live"], ["version", "0.1.0"], ["database", "[a]/币.db"]]
-
-
-def test_status_prints_json(database: BarStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    say(database, seconds_ago=0)
-    assert run.status(Settings.of(database=tmp_path / "bars.db"), as_json=True) == 0
-    assert json.loads(capsys.readouterr().out)["state"] == "live"
-
-
-def test_status_tells_when_the_service_has_stopped(
-    database: BarStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    settings = Settings.of(database=tmp_path / "bars.db")
-    assert run.status(settings, as_json=False) == 1
-    assert tuple(capsys.readouterr()) == ("", "barkeep: no data service has written to the database yet\n")
-    say(database, seconds_ago=3_600)
-    assert run.status(settings, as_json=True) == 1
-    assert capsys.readouterr().err.startswith("barkeep: the data service's last commit is 36")
-
-
-# Signals
-
-
-class FakeSystem:
-    """A system that never ends by itself."""
-
-    def __init__(self, on_wait: Callable[[], None]) -> None:
-        self._on_wait = on_wait
-
-    def wait(self, timeout_s: float) -> bool:
-        self._on_wait()
-        return timeout_s < 0
-
-    def status(self) -> dict[str, Any]:
-        return {}
-
-
-def test_the_first_signal_ends_the_watch() -> None:
-    with run.signals() as stopping:
-        system: Any = FakeSystem(lambda: signal.raise_signal(signal.SIGTERM))
-        run.watch(system, stopping, Settings.of())
-        assert stopping.requested
-        assert stopping.wait(timeout_s=0)
-
-
-def test_a_signal_wakes_who_waits_for_it() -> None:
-    with run.signals() as stopping:
-        assert not stopping.wait(timeout_s=0.01)
-        subprocess.Popen([sys.executable, "-c", f"import os; os.kill({os.getpid()}, {signal.SIGINT.value})"]).wait()
-        assert stopping.wait(timeout_s=DEADLINE_S)
-
-
-def test_handlers_are_put_back() -> None:
-    before = signal.getsignal(signal.SIGTERM)
-    with run.signals():
-        assert signal.getsignal(signal.SIGTERM) != before
-    assert signal.getsignal(signal.SIGTERM) == before
-
-
-def test_a_second_signal_ends_the_process_at_once() -> None:
-    script = (
-        "import run, signal\n"
-        "with run.signals() as stopping:\n"
-        "    signal.raise_signal(signal.SIGTERM)\n"
-        "    print('stopping', flush=True)\n"
-        "    signal.raise_signal(signal.SIGTERM)\n"
-        "    print('still here', flush=True)\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script], cwd=PROJECT, capture_output=True, text=True, timeout=DEADLINE_S, check=False
-    )
-    assert (done.returncode, done.stdout) == (128 + signal.SIGTERM, "stopping\n")
-
-
-# The web server's address
-
-
-def test_a_taken_port_is_a_bad_option() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        with pytest.raises(BadOption, match=rf"^--port: expected a free port .*, got {port}$"):
-            run.listen(an_app, Settings.of(port=port))
-
-
-def test_an_address_of_another_machine_is_a_bad_option() -> None:
-    with pytest.raises(BadOption, match=r"^--host: expected an address of this machine .*, got '192\.0\.2\.1'$"):
-        run.listen(an_app, Settings.of(host="192.0.2.1", port=0))
-
-
-def an_app(_environ: dict[str, Any], _start_response: Callable[..., Any]) -> list[bytes]:
-    return []

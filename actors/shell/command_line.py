@@ -7,177 +7,22 @@ An option may stand before or after the command word. The command line beats the
 from __future__ import annotations
 
 import sys
-from argparse import SUPPRESS, ArgumentParser, RawDescriptionHelpFormatter
+from argparse import SUPPRESS, ArgumentParser
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import groupby
-from operator import attrgetter
+from dataclasses import dataclass
 from pathlib import Path
-from textwrap import wrap
-from types import MappingProxyType
 from typing import Any, NoReturn
 
-from actors.options import (
-    BadOption,
-    Option,
-    file_path,
-    number,
-    one_of,
-    read,
-    stored_intervals,
-    switch,
-    unknown_option,
-    whole_number,
-)
-from actors.selection import intervals, moment
+from actors.options import BadOption, Option, file_path, read, unknown_option
 from actors.settings import OPTIONS, Settings
-from bars.times import EXPECTED
+from actors.shell.commands import ASKED, CONFIG, KINDS, Kind, own_options
+from actors.shell.help import help_text
 from wire.version import VERSION
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
-
-TEMPORARY = "temporary"
-"""The demo's database by default: a file that is deleted at the end. Invented bars must not mix with real ones."""
-
-_EVERYTHING = frozenset(option.name for option in OPTIONS)
-_LISTENING = frozenset({"host", "port", "allowed_hosts", "token", "max_clients"})
-_LOGGING = frozenset({"log_level", "log_format"})
-_OUTSIDE = frozenset({"rest_url", "ws_url", "archive_url", "listing_url", "proxy", "weight_share"})
-
-_CONFIG = Option("config", "none", "FILE", "A TOML file whose keys are options.", str, "more")
-_ASKED = MappingProxyType(
-    {"help": "Show this; beside a command, what that command takes.", "version": "Show the version."}
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """A command that there is."""
-
-    name: str
-    summary: str
-    uses: frozenset[str]
-    """The names of the settings that matter to it; the others are accepted and change nothing."""
-    own: tuple[Option, ...] = ()
-    """Options that not every command has; several commands may have one of the same name."""
-    words: tuple[str, ...] = ()
-    """What else is to stand on the command line, each the path of a file."""
-    defaults: Mapping[str, str] = field(default_factory=dict)
-    """Where it differs from the settings' own defaults."""
-
-    @property
-    def usage(self) -> str:
-        """The command and its words."""
-        return " ".join((self.name, *self.words))
-
-    @property
-    def options(self) -> list[Option]:
-        """All that can be set: the settings, with this command's defaults, and its own options."""
-        settings = (replace(option, default=self.defaults.get(option.name, option.default)) for option in OPTIONS)
-        return [*settings, *self.own]
-
-
-_JSON = Option("json", "false", "", "Print JSON.", switch, "what to show", is_flag=True)
-_INTERVALS = Option(
-    "intervals",
-    "default",
-    "NAMES",
-    "Intervals separated by commas, or all 14; by default the stored ones, and for audit 1h beside them.",
-    intervals,
-    "which bars",
-)
-_FROM = Option(
-    "from",
-    "none",
-    "TIME",
-    "The first open time: a date, a date-time in UTC or milliseconds; none: where the stored bars begin.",
-    moment,
-    "which bars",
-)
-_TO = Option("to", "none", "TIME", "Where to stop, exclusive; none: where the stored bars end.", moment, "which bars")
-
-KINDS = (
-    Kind("serve", "data service and web in one process (the default)", _EVERYTHING),
-    Kind("data", "data service alone", _EVERYTHING - _LISTENING),
-    Kind("web", "web and push alone, on the same file, read-only", _LOGGING | _LISTENING | {"database"}),
-    Kind(
-        "demo",
-        "the simulated exchange on this machine and serve on it: offline, at once",
-        _EVERYTHING - _OUTSIDE,
-        own=(
-            Option("speed", "1", "TIMES", "How fast the exchange's time runs.", number(1000), "demo"),
-            Option("count", "12", "N", "How many contracts the exchange has.", whole_number(1, 2000), "demo"),
-            Option("seed", "1", "N", "What the prices are drawn from.", whole_number(0, 2**31), "demo"),
-        ),
-        defaults={"database": TEMPORARY},
-    ),
-    Kind(
-        "backfill",
-        "fetch history from the archive and REST, and exit",
-        _EVERYTHING - _LISTENING - {"ws_url"},
-        own=(
-            Option(
-                "intervals",
-                "all",
-                "NAMES",
-                "Stored intervals separated by commas, or all six.",
-                stored_intervals,
-                "backfill",
-            ),
-            Option(
-                "from",
-                "none",
-                "TIME",
-                f"The first open time, inclusive: {EXPECTED}; none: as the history's depth says.",
-                moment,
-                "backfill",
-            ),
-            Option("to", "none", "TIME", "The last open time, exclusive; none: up to now.", moment, "backfill"),
-            Option(
-                "source",
-                "auto",
-                "SOURCE",
-                "Where from: auto, rest or archive.",
-                one_of("auto", "rest", "archive"),
-                "backfill",
-            ),
-        ),
-    ),
-    Kind(
-        "status",
-        "the running service at a glance",
-        frozenset({"database"}),
-        own=(_JSON,),
-    ),
-    Kind(
-        "audit",
-        "compare stored bars with the exchange's, and with sums of smaller ones",
-        _LOGGING | {"database", "symbols", "rest_url", "proxy", "weight_share"},
-        own=(
-            _INTERVALS,
-            _FROM,
-            _TO,
-            _JSON,
-            Option("repair", "false", "", "Put the exchange's bars in place.", switch, "what to do", is_flag=True),
-        ),
-    ),
-    Kind(
-        "export",
-        "write stored bars to CSV or Parquet files",
-        _LOGGING | {"database", "symbols"},
-        own=(
-            _INTERVALS,
-            _FROM,
-            _TO,
-            Option("format", "csv", "FORMAT", "csv, as in the archive, or parquet.", one_of("csv", "parquet"), "files"),
-            Option("output", ".", "DIR", "The directory for the files.", file_path, "files"),
-        ),
-    ),
-    Kind("backup", "a consistent copy of the database while others write it", frozenset({"database"}), words=("FILE",)),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,9 +51,9 @@ def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Command:
     if not asked:
         _expect_words(kind, words[1:])
     else:
-        text = f"barkeep {VERSION}\n" if asked == "version" else _help(kind if words else None)
+        text = f"barkeep {VERSION}\n" if asked == "version" else help_text(kind if words else None)
         return Command(asked, Settings.of(), {"text": text})
-    for option in _own_options():
+    for option in own_options():
         if option.name in given and option.name not in _names(kind):
             owners = " or ".join(other.name for other in KINDS if option.name in _names(other))
             raise BadOption(option.flag, f"the command {owners}", kind.name)
@@ -224,13 +69,8 @@ def _names(kind: Kind) -> set[str]:
     return {option.name for option in kind.own}
 
 
-def _own_options() -> list[Option]:
-    """Each name once, in the order of the commands."""
-    return list({option.name: option for kind in KINDS for option in kind.own}.values())
-
-
 def _known() -> list[Option]:
-    return [*OPTIONS, *_own_options(), _CONFIG]
+    return [*OPTIONS, *own_options(), CONFIG]
 
 
 def _value(option: Option, given: Given) -> Any:
@@ -248,11 +88,11 @@ def _arguments(argv: Sequence[str]) -> tuple[Given, list[str], str]:
         else:
             # An option at the end, without its value, is then refused in the option's own words.
             parser.add_argument(option.flag, nargs="?", const="")
-    for asked in _ASKED:
+    for asked in ASKED:
         parser.add_argument(f"--{asked}", dest="asked", action="store_const", const=asked)
     namespace, unknown = parser.parse_known_intermixed_args(list(argv))
     if unknown:
-        flags = [*(option.flag for option in _known()), *(f"--{asked}" for asked in _ASKED)]
+        flags = [*(option.flag for option in _known()), *(f"--{asked}" for asked in ASKED)]
         raise unknown_option(unknown[0].partition("=")[0], flags)
     values: dict[str, Any] = vars(namespace)
     words, asked = values.pop("words"), values.pop("asked", "")
@@ -298,7 +138,7 @@ def _file(given: Given) -> Given:
         content = tomllib.loads(Path(str(path)).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise BadOption(label, f"a TOML file that can be read ({_reason(error)})", path) from None
-    names = [option.name for option in _known() if option is not _CONFIG]
+    names = [option.name for option in _known() if option is not CONFIG]
     values: Given = {}
     for key, value in content.items():
         name = key.replace("-", "_")
@@ -315,39 +155,3 @@ def _reason(error: OSError | ValueError) -> str:
 class _Parser(ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise BadOption("command line", "one command and its options", message)
-
-
-class _Formatter(RawDescriptionHelpFormatter):
-    """Leaves addresses whole."""
-
-    def _split_lines(self, text: str, width: int) -> list[str]:
-        return wrap(text, width, break_long_words=False, break_on_hyphens=False)
-
-
-def _help(kind: Kind | None) -> str:
-    """What one command takes; None: what there is."""
-    parser = _Parser(
-        prog="barkeep",
-        usage=f"barkeep {kind.usage if kind else '[command]'} [options]",
-        description=f"{kind.name}: {kind.summary}" if kind else _overview(),
-        formatter_class=_Formatter,
-        add_help=False,
-    )
-    options = kind.options if kind else [*OPTIONS, *_own_options()]
-    shown = [option for option in options if not kind or option.name in kind.uses or option in kind.own]
-    for title, members in groupby([*shown, _CONFIG], key=attrgetter("group")):
-        group = parser.add_argument_group(title)
-        for option in members:
-            text = f"{option.help} [default: {option.default}; {option.variable}]".replace("%", "%%")
-            if option.is_flag:
-                group.add_argument(option.flag, action="store_true", help=text)
-            else:
-                group.add_argument(option.flag, metavar=option.metavar, help=text)
-    for asked, text in _ASKED.items():
-        group.add_argument(f"--{asked}", action="store_true", help=text)
-    return parser.format_help()
-
-
-def _overview() -> str:
-    commands = "\n".join(f"  {kind.name:<9}{kind.summary}" for kind in KINDS)
-    return f"Keeps the bars of every Binance USD-M perpetual in one SQLite file.\n\ncommands:\n{commands}"
