@@ -2,35 +2,21 @@
 
 from __future__ import annotations
 
-import logging
-import threading
 import time
 from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any
 
-from actors.data_service import wall_clock_ms
-from actors.messages import Beat, Begin, StopAll, Subscribe, Tick, Unsubscribe
-from actors.parts import Entrances, Parts, outside
-from actors.runtime.cell import Address, Cell, Crash
-from actors.runtime.dispatcher import ThreadDispatcher
-from actors.runtime.status import SILENCE_S, Status
-from actors.runtime.supervisor import BEAT_S, Supervisor, Wiring
-from actors.runtime.threads import RealThreads
+from actors.messages import Subscribe, Unsubscribe
+from actors.running import Running
 from actors.settings import Settings
-from actors.span_requests import SpanRequests
 from actors.subscriptions import BarView, Subscription, view_of
-from bars import INTERVALS, MINUTE_MS, STORED, ContractKey, Interval, Span
+from actors.vitals import Vitals
+from bars import INTERVALS, STORED, ContractKey, Interval, Span
 from storage import BarStore, Reader
 from wire.names import upper
 from wire.published import Deliver
 
-logger = logging.getLogger(__name__)
-
-START_S = 30.0
-STOP_S = 20.0
-STEPS = 5
-"""In each beat the metronome strikes so often: what the contracts do in one step keeps frames waiting for 3 ms."""
 CALLBACK_S = 2.0
 """How long a callback that runs may take to end when nobody wants it any more."""
 NOT_RUNNING = "the system is not running: expected start() before, or a with block"
@@ -55,12 +41,8 @@ class BarSystem:
         self.settings = Settings.of(**options) if settings is None else settings
         self._random = Random()
         self._subscriptions: dict[object, Subscription] = {}
-        self._status: dict[str, Any] = {"state": "stopped"}
-        self._clock: tuple[int, float] | None = None
-        self._published_s: float | None = None
-        self._failure: str | None = None
-        self._failed = threading.Event()
-        self._run: _Run | None = None
+        self._vitals = Vitals()
+        self._run: Running | None = None
         self._reader: Reader | None = None
 
     # --- life
@@ -76,9 +58,8 @@ class BarSystem:
         path = self.settings.database
         BarStore.open(path).close()
         self._reader = Reader(path)
-        self._failed.clear()
-        self._failure = self._published_s = None
-        self._run = _Run(self)
+        self._vitals.begin()
+        self._run = Running(self.settings, self._random, self._vitals)
         try:
             self._run.start()
         except BaseException:
@@ -97,9 +78,9 @@ class BarSystem:
         if reader is not None:
             reader.close()  # before the writer: SQLite merges its log into the file when the writer closes last
         run.stop()
-        self._status = {**self._status, "state": "stopped"}
+        self._vitals.end()
 
-    def _end_callbacks(self, run: _Run) -> None:
+    def _end_callbacks(self, run: Running) -> None:
         subscriptions, self._subscriptions = self._subscriptions, {}
         for token, subscription in subscriptions.items():
             run.hub.tell(Unsubscribe(token))
@@ -117,12 +98,12 @@ class BarSystem:
 
     def wait(self, timeout_s: float) -> bool:
         """Wait until the system gives up, but at most `timeout_s`; True when it did."""
-        return self._failed.wait(timeout_s)
+        return self._vitals.wait(timeout_s)
 
     @property
     def failure(self) -> str | None:
         """Why it gave up, if it did: an actor crashed too often."""
-        return self._failure
+        return self._vitals.failure
 
     # --- bars
 
@@ -227,7 +208,7 @@ class BarSystem:
         run = self._run
         if run is None or run.requests is None:
             return NOT_RUNNING
-        failing = self._status.get("database", {}).get("failing")
+        failing = self._vitals.status.get("database", {}).get("failing")
         if failing is not None:
             return f"the database cannot be written: {failing}"  # what is fetched would be waited for in vain
         return run.requests.fetch(key, interval, spans, timeout_s)
@@ -242,93 +223,22 @@ class BarSystem:
 
     def status(self) -> dict[str, Any]:
         """The status, at most about a second old."""
-        return self._status
+        return self._vitals.status
 
     def health(self) -> str | None:
         """Why the system is not healthy; None when it is."""
-        if self._failure is not None:
-            return self._failure
-        if self._run is None:
+        if self._run is None and self._vitals.failure is None:
             return "stopped"
-        if self._published_s is None:
-            return "starting"
-        if time.monotonic() - self._published_s > SILENCE_S:
-            return "the supervisor has not been heard of for more than 30 s"
-        reason: str | None = self._status["reason"]
-        return reason
+        return self._vitals.ill()
 
     def now_ms(self) -> int | None:
         """The exchange's time, estimated; None before the exchange has named any."""
-        if self._clock is None:
-            return None
-        now_ms, monotonic_s = self._clock
-        return now_ms + min(round((time.monotonic() - monotonic_s) * 1_000), MINUTE_MS)
+        return self._vitals.now_ms()
 
-    def _running(self) -> _Run:
+    def _running(self) -> Running:
         if self._run is None:
             raise RuntimeError(NOT_RUNNING)
         return self._run
-
-    def _publish(self, status: dict[str, Any], tick: Tick) -> None:
-        self._status = status
-        self._published_s = tick.monotonic_s
-        if tick.now_ms is not None:
-            self._clock = (tick.now_ms, tick.monotonic_s)
-
-    def _give_up(self, reason: str) -> None:
-        self._failure = reason
-        self._failed.set()
-
-
-class _Run:
-    """One run of a system: its threads and actors."""
-
-    def __init__(self, system: BarSystem) -> None:
-        self._settings = system.settings
-        self._threads = RealThreads(time.monotonic)
-        self._ended = threading.Event()
-        self._is_over = threading.Event()
-        self._give_up = system._give_up  # noqa: SLF001 - two halves of one thing
-        out = outside(system.settings, time.monotonic, wall_clock_ms)
-        wiring = Wiring(
-            threads=self._threads,
-            random=system._random,  # noqa: SLF001
-            parts=Parts(system.settings, system._random, out),  # noqa: SLF001
-            status=Status(str(system.settings.database), wall_clock_ms()),
-            publish=system._publish,  # noqa: SLF001
-            give_up=system._give_up,  # noqa: SLF001
-            all_ended=self._ended.set,
-            steps=STEPS,
-        )
-        self._own = ThreadDispatcher("supervisor", time.monotonic)
-        self._cell = Cell("supervisor", lambda: Supervisor(wiring), self._own, self._crashed)
-        self._metronome = threading.Thread(target=self._beat, name="metronome", daemon=True)
-        self.hub: Address
-        self.requests: SpanRequests | None = None
-
-    def start(self) -> None:
-        supervisor = self._cell.launch()
-        self._metronome.start()
-        entrances: Entrances = supervisor.ask(Begin(), timeout_s=START_S)
-        self.hub = entrances.hub
-        self.requests = SpanRequests(entrances.backfill)
-
-    def stop(self) -> None:
-        self._cell.address.tell(StopAll())
-        if not self._ended.wait(STOP_S):
-            logger.error("stopping took longer than %d s; going on without", STOP_S)
-        self._is_over.set()
-        self._cell.request_stop()
-        self._own.close(timeout_s=2.0)
-        self._threads.close(timeout_s=2.0)
-        self._metronome.join(2.0)
-
-    def _beat(self) -> None:
-        while not self._is_over.wait(BEAT_S / STEPS):
-            self._cell.address.tell(Beat(time.monotonic()))
-
-    def _crashed(self, crash: Crash) -> None:
-        self._give_up(f"the supervisor crashed: {crash.error!r}")
 
 
 def _stored(name: str) -> Interval:
