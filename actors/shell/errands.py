@@ -10,8 +10,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from actors.commands.audit import AuditOptions, run_audit
-from actors.commands.audit_report import audit_line
+from actors.commands.audit.compare import run_audit
+from actors.commands.audit.report import audit_line
+from actors.commands.audit.scope import AuditOptions
 from actors.commands.bulk.load import Bulk
 from actors.commands.bulk.report import summary_lines
 from actors.commands.bulk.series import Wanted
