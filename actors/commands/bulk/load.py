@@ -17,70 +17,31 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from functools import partial
-from typing import NamedTuple
 
 from actors.commands.asking import Asking, Question
+from actors.commands.bulk.estimates import plan_of
+from actors.commands.bulk.intake import Intake
+from actors.commands.bulk.jobs import FileJob, PageJob
 from actors.commands.bulk.lanes import DOWNLOADS, ArchiveLane, Interrupted, Landed, RestLane, pausing
 from actors.commands.bulk.larger import made_larger
-from actors.commands.bulk.ledger import archive_hole, asked_in_vain, left_over
-from actors.commands.bulk.report import Meter, Outcome, Progress, plan_lines
-from actors.commands.bulk.scope import chosen, listings
+from actors.commands.bulk.ledger import left_over
+from actors.commands.bulk.report import Meter, Outcome, Progress
+from actors.commands.bulk.scope import chosen, listings, wanted_series
 from actors.commands.bulk.series import Missing, Series, Wanted
 from actors.commands.pauses import found_pauses
 from actors.settings import Settings
-from bars import FIVE_MINUTES, MINUTE, MINUTE_MS, STORED, Bar, BarError, Contract, Interval, Scale, Span
-from bars.contract import NOT_YET_TRADING
-from bars.coverage import absences
-from exchange import ArchiveClient, Download, ExchangeError, Refused, Reply, RestClient, proxy_for, trusting_context
-from storage import (
-    ArchivedBars,
-    BarStore,
-    Change,
-    ClosedBars,
-    CommitReport,
-    ContractOverflow,
-    ContractsSeen,
-    LoadedFile,
-    Origin,
-    PausesSeen,
-    Reader,
-)
-from wire.archive import ArchiveFile, Period
-from wire.archive_csv import read_csv
-from wire.archive_plan import (
-    DAILY_AFTER_MS,
-    Estimate,
-    Published,
-    Source,
-    duration_s,
-    estimate,
-    plan,
-)
+from bars import FIVE_MINUTES, MINUTE, Interval, Span
+from exchange import ArchiveClient, ExchangeError, RestClient, proxy_for, trusting_context
+from storage import BarStore, ContractsSeen, PausesSeen, Reader
 from wire.exchange_info import ExchangeInfo
-from wire.requests import PAGE_BARS, KlinesRequest, klines_weight, page_request
 
 logger = logging.getLogger(__name__)
 
-SETTLE_MS = MINUTE_MS
-"""Bars that ended later than this ago are left to the live service: a node of the exchange may lag behind."""
 AHEAD = 2 * DOWNLOADS
 """Files under way or waiting to be stored; a month of minutes takes 4 to 5.5 MB of memory."""
 LOOK_EVERY_S = 0.2
 NO_LISTING = "the archive cannot be listed; files are tried unseen"
 COMMITS_AT_ONCE = 16
-BARS_PER_S = 150_000
-BYTES_PER_S = 5_000_000
-"""Guesses for the plan; while it runs, rates are measured."""
-
-
-class _FileJob(NamedTuple):
-    series: Series
-    period: Period
-
-
-class _PageJob(NamedTuple):
-    series: Series
-    span: Span
 
 
 class Bulk:
@@ -112,11 +73,12 @@ class Bulk:
         self._added: Counter[tuple[Interval, str]] = Counter()
         self._missing: list[Missing] = []
         self._warnings: list[str] = []
-        self._files: deque[_FileJob] = deque()
+        self._files: deque[FileJob] = deque()
         self._unfinished: set[Series] = set()
         self._now_ms = 0
         self._store: BarStore
         self._reader: Reader
+        self._intake: Intake
         self._archive: ArchiveLane
         self._rest: RestLane
 
@@ -150,6 +112,7 @@ class Bulk:
             series: list[Series] = []
             try:
                 series, weight = self._prepare(asking)
+                self._intake = Intake(self._store, self._reader, self._meter, self._added, self._now_ms)
                 self._rest = stack.enter_context(closing(RestLane(asking, self._results, self._ended)))
                 stack.callback(self._ended.set)
                 self._plan(series, weight)
@@ -182,38 +145,12 @@ class Bulk:
         self._now_ms = asking.observed_ms
         contracts = chosen(info, self._settings.symbols)
         self._store.commit([ContractsSeen(contracts, info.frame)])
-        settled_ms = self._now_ms - SETTLE_MS
-        series = []
-        for interval in self._wanted.intervals:
-            for contract in contracts:
-                span = self._wanted.span_of(contract, interval, self._settings.history[interval], settled_ms)
-                if not span.is_empty and contract.status not in NOT_YET_TRADING:
-                    series.append(self._series(contract, interval, span))
+        series = wanted_series(self._wanted, contracts, self._settings.history, self._reader, self._now_ms)
         return series, max(1, int(self._settings.weight_share * info.weight_per_minute))
-
-    def _series(self, contract: Contract, interval: Interval, span: Span) -> Series:
-        wanted = self._wanted
-        published = Published(self._now_ms)
-        series = Series(contract, interval, span, wanted.source, published, is_open_ended=wanted.stop_ms is None)
-        series.remember(self._reader)
-        return series
 
     def _plan(self, series: Sequence[Series], weight_per_minute: int) -> None:
         self._list_archive(series)
-        parts: dict[Interval, tuple[int, Estimate]] = {}
-        for one in series:
-            holes = one.holes(self._reader)
-            if not holes:
-                continue
-            steps = plan(holes, one.interval, one.published, one.source, one.tried)
-            count, total = parts.get(one.interval, (0, Estimate()))
-            parts[one.interval] = count + 1, total.plus(estimate(steps, holes, one.interval, one.published))
-        summed = [(interval, *parts[interval]) for interval in STORED if interval in parts]
-        whole = Estimate()
-        for _, _, part in summed:
-            whole = whole.plus(part)
-        needed_s = duration_s(whole, weight_per_minute, klines_weight(PAGE_BARS), BARS_PER_S, BYTES_PER_S)
-        self._announce(list(plan_lines(summed, needed_s)))
+        self._announce(list(plan_of(series, self._reader, weight_per_minute)))
 
     def _list_archive(self, series: Sequence[Series]) -> None:
         """Learn which files there are of the series that may want any. Without a listing, files are tried."""
@@ -246,7 +183,7 @@ class Bulk:
         while self._unfinished:
             while self._files and self._archive.under_way < AHEAD:
                 job = self._files.popleft()
-                self._archive.ask(job, partial(_download, job))
+                self._archive.ask(job, job.ask)
             self._take(self._landed())
 
     def _advance(self, series: Series) -> None:
@@ -256,14 +193,11 @@ class Bulk:
             self._unfinished.discard(series)
             return
         self._unfinished.add(series)
-        self._files.extend(_FileJob(series, period) for period in steps.periods)
+        self._files.extend(FileJob(series, period) for period in steps.periods)
         self._meter.files_total += len(steps.periods)
         self._meter.pages_total += len(steps.pages)
         for span in steps.pages:
-            request = page_request(series.contract.symbol, series.interval, span)
-            weight = klines_weight(request.limit)
-            ask = partial(_klines, request, series.contract.scale)
-            self._rest.ask(Question(ask, weight, _PageJob(series, span)))
+            self._rest.ask(PageJob(series, span).question())
 
     def _landed(self) -> list[Landed]:
         """What has come, after waiting a little if nothing has.
@@ -279,7 +213,7 @@ class Bulk:
         except queue.Empty:
             pass
         for landed in found:
-            if not isinstance(landed.ticket, _PageJob):
+            if not isinstance(landed.ticket, PageJob):
                 self._archive.taken(landed)
             if isinstance(landed.value, Exception) and not isinstance(landed.value, ExchangeError):
                 raise landed.value
@@ -293,98 +227,22 @@ class Bulk:
             raise Interrupted
 
     def _take(self, landed: Sequence[Landed]) -> None:
-        for ticket, value in ((one.ticket, one.value) for one in landed):
-            series: Series = ticket.series
-            try:
-                if isinstance(ticket, _FileJob):
-                    self._take_file(series, ticket.period, value)
-                else:
-                    self._take_page(series, ticket.span, value)
-            except ContractOverflow as error:
-                span = ticket.span if isinstance(ticket, _PageJob) else _span(ticket.period)
-                series.problems.append((span, str(error)))
+        for one in landed:
+            self._intake.take(one.ticket, one.value)
+            series: Series = one.ticket.series
             series.pending -= 1
             if not series.pending:
                 self._advance(series)
 
-    def _take_file(self, series: Series, period: Period, value: Download | ExchangeError | None) -> None:
-        self._meter.add(files=1)
-        if isinstance(value, ExchangeError):
-            self._bad_file(series, period, str(value))
-            return
-        if value is None:
-            if period.stop_ms + DAILY_AFTER_MS < self._now_ms and period in series.published.sizes:
-                self._bad_file(series, period, f"{period.text} is listed, but not there")
-            return
-        if not value.text:
-            return  # as it was when it was loaded
-        try:
-            table = read_csv(value.text, series.interval, series.contract.scale).within(series.span)
-        except BarError as error:
-            self._bad_file(series, period, f"{series.interval} {period.text}: {error}")
-            return
-        file = LoadedFile(period.text, value.sha256) if series.covers(period) else None
-        report = self._store.commit([ArchivedBars(series.contract.key, series.interval, table, file)])
-        if len(table):
-            first_ms = table.opens_ms[0]
-            series.first_loaded_ms = min(first_ms, series.first_loaded_ms or first_ms)
-        self._meter.add(size_bytes=value.size_bytes)
-        self._count(series.interval, "archive", report)
-
-    def _bad_file(self, series: Series, period: Period, text: str) -> None:
-        """The span goes to REST, if that may be asked, and to the ledger."""
-        span = _span(period)
-        self._problem(series, span, f"archive: {text}")
-        self._commit(archive_hole(series, span, self._reader, self._now_ms))
-
-    def _problem(self, series: Series, span: Span, text: str) -> None:
-        logger.warning("%s: %s", series.contract.symbol, text)
-        series.problems.append((span, text))
-
-    def _take_page(self, series: Series, span: Span, value: list[Bar] | ExchangeError) -> None:
-        self._meter.add(pages=1)
-        if isinstance(value, ExchangeError):
-            self._problem(series, span, f"REST: {value}")
-            if isinstance(value, Refused):
-                self._commit(asked_in_vain(series, span, [], [], self._now_ms))
-            return
-        contract, interval = series.contract, series.interval
-        absent = absences(span, value, interval, contract.onboard_ms, self._now_ms)
-        change = ClosedBars(contract.key, interval, value, Origin.REST, verified=True, completes=False, absent=absent)
-        vain = asked_in_vain(series, span, value, absent, self._now_ms)
-        self._count(interval, "rest", self._store.commit([change, *vain]))
-
     def _keep_ledger(self, series: Sequence[Series]) -> None:
         self._meter.stage = "keeping the ledger"
-        self._commit(list(left_over(series, self._reader, self._now_ms)))
+        self._store.commit(list(left_over(series, self._reader, self._now_ms)))
         telling = [one.span for one in series if one.interval in (MINUTE, FIVE_MINUTES)]
         if telling:
             span = Span(min(one.start_ms for one in telling), max(one.stop_ms for one in telling))
             for looked_at, found in found_pauses(self._reader, span):
-                self._commit([PausesSeen(looked_at, found, self._now_ms)])
+                self._store.commit([PausesSeen(looked_at, found, self._now_ms)])
                 self._look_up()
-
-    def _commit(self, changes: Sequence[Change]) -> None:
-        if changes:
-            self._store.commit(changes)
-
-    def _count(self, interval: Interval, way: str, report: CommitReport) -> None:
-        self._added[interval, way] += report.inserted
-        self._meter.add(bars=report.inserted)
 
     def _progress(self) -> Progress:
         return self._meter.progress(time.monotonic())
-
-
-def _span(period: Period) -> Span:
-    return Span(period.start_ms, period.stop_ms)
-
-
-def _download(job: _FileJob, client: ArchiveClient) -> Download | None:
-    series, period = job
-    file = ArchiveFile(series.contract.symbol, series.interval, period)
-    return client.download(file, series.known.get(period.text) if series.source is Source.ARCHIVE else None)
-
-
-def _klines(request: KlinesRequest, scale: Scale, client: RestClient) -> Reply[list[Bar]]:
-    return client.klines(request, scale)

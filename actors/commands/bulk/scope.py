@@ -1,18 +1,23 @@
-"""Which contracts a bulk download is about, and which listings tell what the archive has of them."""
+"""Which contracts and series a bulk download is about, and which listings tell what the archive has of them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from actors.commands.bulk.series import Series
+from actors.commands.bulk.series import Series, Wanted
 from actors.options import BadOption
-from bars import DAY, Contract, Interval
+from bars import DAY, MINUTE_MS, Contract, Interval
+from bars.contract import NOT_YET_TRADING
+from bars.history import Depth
 from exchange import ArchiveClient
 from storage import Reader
 from wire.archive import MONTH, ArchiveFile, Listed, Period, period_of
 from wire.archive_plan import Published, plan
 from wire.exchange_info import ExchangeInfo
+
+SETTLE_MS = MINUTE_MS
+"""Bars that ended later than this ago are left to the live service: a node of the exchange may lag behind."""
 
 
 def chosen(info: ExchangeInfo, symbols: Sequence[str] | None) -> list[Contract]:
@@ -29,6 +34,23 @@ def chosen(info: ExchangeInfo, symbols: Sequence[str] | None) -> list[Contract]:
         if symbol not in listed:
             raise BadOption("--symbols", "symbols that the exchange lists", symbol)
     return [contract for contract in oldest_first if contract.symbol in symbols]
+
+
+def wanted_series(
+    wanted: Wanted, contracts: Sequence[Contract], history: Mapping[Interval, Depth], reader: Reader, now_ms: int
+) -> list[Series]:
+    """The series of these contracts, as far as anything of them is wanted; what was loaded before is known to them."""
+    published = Published(now_ms)
+    found = []
+    for interval in wanted.intervals:
+        for contract in contracts:
+            span = wanted.span_of(contract, interval, history[interval], now_ms - SETTLE_MS)
+            if not span.is_empty and contract.status not in NOT_YET_TRADING:
+                is_open_ended = wanted.stop_ms is None
+                series = Series(contract, interval, span, wanted.source, published, is_open_ended=is_open_ended)
+                series.remember(reader)
+                found.append(series)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
