@@ -24,8 +24,9 @@ from tests.simulate.checks import Checks, Truth
 from tests.simulate.finals import Finals
 from tests.simulate.shape import End, Phase, Shape, clock, described, drawn
 from tests.simulate.trace import LogLines, Trace
+from tests.support.trouble import Trouble
 from tests.support.virtual import VirtualSystem
-from tests.support.virtual_exchange import Trouble, VirtualExchange
+from tests.support.virtual_exchange import VirtualExchange
 from wire.names import kline_stream
 
 CALM_SPEED = 120.0

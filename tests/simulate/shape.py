@@ -13,7 +13,7 @@ from bars.contract import NO_DELIVERY_MS
 from bars.interval import DAY_MS, HOUR_MS, SECOND_MS, WEEK_MS
 from exchange.simulated.plan import ContractPlan, Limits, PrecisionChange, Split, WorldPlan
 from exchange.simulated.series import SimulatedSeries
-from tests.support.virtual_exchange import Trouble
+from tests.support.trouble import Trouble
 
 MONDAY_MS = 1_791_158_400_000
 """2026-10-05 00:00 UTC."""

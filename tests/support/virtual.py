@@ -23,9 +23,11 @@ from bars import MINUTE, MINUTE_MS, STORED, Bar, ContractKey, Interval
 from exchange import RestClient, StreamConnection
 from storage import BarStore, Reader
 from tests.support.service import differences
+from tests.support.trouble import Trouble
 from tests.support.turns import Turns, VirtualThreads
+from tests.support.virtual_connection import VirtualConnection
 from tests.support.virtual_disk import Disk
-from tests.support.virtual_exchange import Trouble, VirtualConnection, VirtualExchange
+from tests.support.virtual_exchange import VirtualExchange
 
 __all__ = ["InjectedCrash", "Trouble", "VirtualConnection", "VirtualExchange", "VirtualSystem"]
 

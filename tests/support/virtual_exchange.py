@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from random import Random
 from typing import NamedTuple
 
@@ -38,70 +37,18 @@ from exchange.simulated.timeline import Update, updates
 from exchange.simulated.weight import WeightMeter
 from exchange.simulated.world import Series, World
 from tests.support.damage import damaged
+from tests.support.trouble import Trouble
+from tests.support.virtual_connection import VirtualConnection
 from wire.errors import ApiError
 from wire.exchange_info import ExchangeInfo, parse_exchange_info
 from wire.frames import kline_event
 from wire.names import kline_stream
 from wire.requests import KlinesRequest, klines_weight
-from wire.subscriptions import Publisher
 
 STALE_MS_MAX = 13 * SECOND_MS
 """Nodes that lag so much were seen."""
 STALE_CONTRACTS_MS_MAX = 10 * MINUTE_MS
 TOO_MANY_REQUESTS = 429
-
-
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """Probabilities of what goes wrong. The default is nothing at all."""
-
-    crashes: float = 0.0
-    """Of an actor, for each message."""
-    rare_crashes: float = 0.0
-    """Of an actor, for the first messages of each kind that it is told; the more it has had, the less."""
-    crashed_beginnings: float = 0.0
-    """Of an actor, whenever it takes hold of a file or a connection."""
-    stalls: float = 0.0
-    """Per beat: some actor has no turn for a while."""
-
-    lost_frames: float = 0.0
-    doubled_frames: float = 0.0
-    late_frames: float = 0.0
-    """Up to half a minute late, so that later ones overtake them."""
-    missing_finals: float = 0.0
-    wrong_finals: float = 0.0
-    """Of finals that say something else than what the exchange keeps."""
-    damaged_frames: float = 0.0
-    """Frames that are no bars any more."""
-    disconnects: float = 0.0
-    """Per beat, of one connection."""
-    silences: float = 0.0
-    """Per beat: a connection goes on without a word."""
-    deaf_streams: float = 0.0
-    """Of streams that are asked for: acknowledged, and never served."""
-    refused_connections: float = 0.0
-    outages: float = 0.0
-    """Per beat: for a while nobody is there, neither for streams nor for requests."""
-
-    rest_errors: float = 0.0
-    """Of requests."""
-    limits: float = 0.0
-    """Of requests: too many of them by somebody else on this address; a short ban every other time."""
-    unknown_symbols: float = 0.0
-    """Of requests for klines: refused, though the symbol exists."""
-    stale_rows: float = 0.0
-    """Of requests for klines: answered as some seconds ago."""
-    changed_rows: float = 0.0
-    """Of recent minutes in such answers: something else than what the exchange keeps in the end."""
-    stale_contracts: float = 0.0
-    """Of requests for exchangeInfo: answered as some minutes ago."""
-
-    failed_commits: float = 0.0
-    failed_reads: float = 0.0
-    full_disks: float = 0.0
-    """Per commit: from then on there is no room for a while."""
-    sleeps: float = 0.0
-    """Per beat: the machine sleeps, and its monotonic clock with it, for minutes or hours."""
 
 
 class _Parcel(NamedTuple):
@@ -347,51 +294,6 @@ class VirtualExchange:
 
     def _pick(self, connections: list[VirtualConnection], fault: str) -> VirtualConnection:
         return self.random(fault).choice(connections)
-
-
-class VirtualConnection:
-    """What a feed holds instead of a socket. Reading never waits.
-
-    Args:
-        is_deaf: whether a stream that is asked for is never served.
-        since_ms: when it was made.
-    """
-
-    def __init__(self, is_deaf: Callable[[str], bool], since_ms: int) -> None:
-        self.since_ms = since_ms
-        self.publisher = Publisher(combined=True)
-        self.frames: deque[bytes] = deque()
-        self.is_broken = False
-        self.is_silent = False
-        self.was_read_in_vain = False
-        self._is_deaf = is_deaf
-
-    def deliver(self, frame: bytes) -> None:
-        if not self.is_silent and not self.is_broken:
-            self.frames.append(frame)
-
-    def receive_batch(self, timeout_s: float, count_max: int, gather_s: float) -> list[bytes]:  # noqa: ARG002
-        if self.is_broken:
-            raise Disconnected("reading from the virtual exchange: the connection broke")
-        self.was_read_in_vain = not self.frames
-        return [self.frames.popleft() for _ in range(min(count_max, len(self.frames)))]
-
-    def send(self, text: str) -> None:
-        if self.is_broken:
-            raise Disconnected("writing to the virtual exchange: the connection broke")
-        before = set(self.publisher.names)
-        self.deliver(self.publisher.on_request(text).encode())
-        for name in [name for name in self.publisher.names if name not in before]:
-            if self._is_deaf(name):
-                del self.publisher.names[name]
-
-    def close(self) -> None:
-        self.is_broken = True
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether reading again would bring nothing new."""
-        return self.was_read_in_vain and not self.frames and not self.is_broken
 
 
 def wrong(bar: Bar) -> Bar:
