@@ -23,6 +23,7 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from bars import MINUTE, MINUTE_MS, STORED
+from bars.comparison import judge
 from bars.interval import DAY_MS, HOUR_MS
 from benchmarks.harness import free_port, http_status, python, resident_mb, wait_until, written_bytes
 from benchmarks.market import MONTH_DAYS, plan
@@ -119,13 +120,13 @@ def _compared(
                 if start_ms > end_ms:
                     continue
                 stored = reader.bars(record, interval, start_ms=start_ms, end_ms=end_ms, limit=100_000)
-                mine = {one.bar.open_ms: one.bar for one in stored if one.closed}
-                for truth in world.bars(symbol, interval, start_ms, end_ms + 1, end_ms + 1):
-                    compared += 1
-                    bar = mine.pop(truth.open_ms, None)
-                    if bar is None or bar.rescaled(scale := bar.scale.widened(truth.scale)) != truth.rescaled(scale):
-                        wrong.append(f"{symbol} {interval} {truth.open_ms}")
-                wrong += [f"{symbol} {interval} {open_ms} too many" for open_ms in mine]
+                mine = [one.bar for one in stored if one.closed]
+                truth = world.bars(symbol, interval, start_ms, end_ms + 1, end_ms + 1)
+                verdict = judge({interval: mine}, {interval: truth})[interval]
+                compared += verdict.compared
+                different = [one.ours for one in verdict.different]
+                for bar in (*different, *verdict.missing_here, *verdict.missing_there):
+                    wrong.append(f"{symbol} {interval} {bar.open_ms}")
     return wrong, compared
 
 
