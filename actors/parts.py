@@ -17,6 +17,7 @@ from actors.market.feed import Feed
 from actors.market.feed_pool import FeedPool
 from actors.market.hub import Hub, HubBook
 from actors.market.stream import SymbolStream
+from actors.market.waiting import LIVE_BARS_MAX
 from actors.market.writer import Writer
 from actors.messages import ChildSpec
 from actors.runtime.cell import Address
@@ -81,13 +82,24 @@ class Parts:
     reconciler knows what it has asked of backfill and sent to the writer, and forgets it when one of them does.
 
     What outlives a crash in memory: what subscribers were told, and what was spent of the exchange's weight.
+
+    Args:
+        live_bars_max: how many bars that came live may wait for the disk.
     """
 
-    def __init__(self, settings: Settings, random: Random, out: Outside, patience: Patience | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        random: Random,
+        out: Outside,
+        patience: Patience | None = None,
+        live_bars_max: int = LIVE_BARS_MAX,
+    ) -> None:
         self._settings = settings
         self._random = random
         self._out = out
         self._patience = patience or Patience()
+        self._live_bars_max = live_bars_max
         self._addresses: dict[str, Address] = {}
 
     def start(self, supervisor: Address, start: StartOne) -> Entrances:
@@ -100,7 +112,14 @@ class Parts:
         writer = start(
             ChildSpec(
                 "writer",
-                lambda: Writer(out.open_store, out.wall_ms, hub=hub, supervisor=supervisor, keep=settings.keep),
+                lambda: Writer(
+                    out.open_store,
+                    out.wall_ms,
+                    hub=hub,
+                    supervisor=supervisor,
+                    keep=settings.keep,
+                    live_bars_max=self._live_bars_max,
+                ),
                 own_thread=True,
                 stops_with=5,
                 takes_along=lambda name: _is_of_a_pair(name) or name in ("backfill", "directory", "reconciler"),

@@ -20,7 +20,14 @@ def a_live_status(**changes: dict[str, Any]) -> Status:
     sections: dict[str, dict[str, Any]] = {
         "feeds": {"feeds": [{"name": "feed 1"}], "garbage": 2, "last_frame_s": NOW_S},
         "backfill": {"pages_done": 5, "pages_left": 3, "gaps": 1, "size_bytes": 4_096, "unreachable_since_s": None},
-        "database": {"last_commit_s": NOW_S, "last_commit": 456, "bars_written": 7, "waiting": 0, "failing": None},
+        "database": {
+            "last_commit_s": NOW_S,
+            "last_commit": 456,
+            "bars_written": 7,
+            "waiting": 0,
+            "dropped": 0,
+            "failing": None,
+        },
         "symbols": {"total": 4, "live": 3, "late": 1},
     }
     for name, facts in sections.items():
@@ -57,6 +64,7 @@ def test_a_live_service_shows_all_its_facts() -> None:
             "last_commit": 456,
             "bars_written": 7,
             "waiting": 0,
+            "dropped": 0,
             "failing": None,
         },
         "mailboxes": {"waiting": 6, "longest": "writer", "length": 5},

@@ -57,6 +57,7 @@ STATUS: dict[str, Any] = {
         "bars_written": 1_000,
         "bars_removed": 0,
         "waiting": 8,
+        "dropped": 6,
     },
     "mailboxes": {"waiting": 17, "longest": "writer", "length": 12},
 }
@@ -106,6 +107,7 @@ def test_all_that_the_status_says_is_there_in_base_units(reader: Reader) -> None
         "last_commit_timestamp_seconds": MONDAY_MS / 1000,
         "commits_total": 99,
         "bars_written_total": 1_000,
+        "bars_dropped_total": 6,
         "verified_ratio": 0.75,
         "unverified_minutes": 25,
         "request_weight_used": 30,

@@ -135,6 +135,7 @@ def test_what_came_since_the_last_tick_is_committed_together_and_acknowledged_on
         "bars_written": 4,
         "bars_removed": 0,
         "waiting": 0,
+        "dropped": 0,
         "failing": None,
     }
 

@@ -63,6 +63,11 @@ _COUNTERS = (
     ("commits", "Commits to the database.", ("database", "commits")),
     ("bars_written", "Closed bars stored.", ("database", "bars_written")),
     ("bars_removed", "Closed bars removed because they were old.", ("database", "bars_removed")),
+    (
+        "bars_dropped",
+        "Closed bars that waited for the disk until they were too many; fetched again later.",
+        ("database", "dropped"),
+    ),
     ("backfill_pages", "Pages of history fetched.", ("backfill", "pages_done")),
     ("verification_weight", "Request weight spent on comparing minutes.", ("verified", "weight")),
 )

@@ -57,6 +57,9 @@ LOOK_SOON_MS = 10 * MINUTE_MS
 LOOK_AGAIN_MS = HOUR_MS
 """A contract's history is looked at soon after its start, when live bars have joined on, and every hour then."""
 ATTEMPTS_MAX = 5
+STORING_MAX = 100
+"""While so many pages wait for the disk no more are fetched for it: 50,000 bars of 400 bytes. A minute's whole weight
+brings 600 pages, and a disk that works takes each within half a second."""
 REPORT_EVERY_S = 1.0
 
 
@@ -139,7 +142,7 @@ class Backfill(Actor):
                 self._spending.ready(fetcher, hello)
             case _:
                 super().receive(message)
-        self._spending.dispatch()
+        self._spending.dispatch(may_store=len(self._storing) < STORING_MAX)
         if self._reads:
             self._look_at_reads()
 

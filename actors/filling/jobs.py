@@ -131,6 +131,11 @@ class JobQueue:
     def pop(self) -> Job | Plan | None:
         return heapq.heappop(self._heap)[3] if self._heap else None
 
+    @property
+    def is_urgent(self) -> bool:
+        """Whether what comes next concerns the present, and asks nothing of the disk."""
+        return bool(self._heap) and self._heap[0][0] <= Priority.LIVE_GAP
+
     def take_infos(self) -> list[InfoJob]:
         """Remove and return the jobs that wait for exchangeInfo."""
         infos = [entry[3] for entry in self._heap if isinstance(entry[3], InfoJob)]

@@ -54,6 +54,8 @@ REFUSED_FOR_GOOD_MS = DAY_MS
 its minutes do not wait until they are removed; for most that have ended there is never an answer again."""
 DOWNTIME_MS = 2 * MINUTE_MS
 """A shorter silence between two lives is no downtime: live gaps of that length are filled at once."""
+ASKED_AT_ONCE = 100
+"""The minutes of so many contracts at most are on their way: from the exchange, and to a disk that may be full."""
 PAUSES_AT_ONCE_MS = 30 * DAY_MS
 
 
@@ -150,7 +152,7 @@ class Reconciler(Actor):
         """Whose turn it is, as far as the weight goes; who has to wait lags behind, and comes first then."""
         settled_ms = MINUTE.floor(self._observed_ms - COMPARED_AFTER_MS)
         for one, start_ms in due(self._reader.unverified(), after_minute, now_minute, settled_ms):
-            if self._allowance.is_spent:
+            if self._allowance.is_spent or len(self._asked) >= ASKED_AT_ONCE:
                 return
             if not self._may_ask(one):
                 continue

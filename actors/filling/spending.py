@@ -94,12 +94,16 @@ class Spending:
 
     # --- sending
 
-    def dispatch(self) -> None:
-        """Hand jobs to free fetchers, as far as everything allows."""
+    def dispatch(self, *, may_store: bool = True) -> None:
+        """Hand jobs to free fetchers, as far as everything allows.
+
+        Args:
+            may_store: whether what is fetched can be stored soon; if not, only the present is asked for.
+        """
         if self._former:
             return
         while self._idle and self._hold_off_s <= self.now_s:
-            job = self._next_job()
+            job = self._next_job(may_store)
             if job is None:
                 return
             if isinstance(job, TimeJob):
@@ -124,12 +128,12 @@ class Spending:
         self.queue.discard_reads(pages)
         self._unproved = [job for job in self._unproved if job.priority is not Priority.READ or job.page not in pages]
 
-    def _next_job(self) -> Job | None:
+    def _next_job(self, may_store: bool) -> Job | None:
         if self._needs_time():
             return TimeJob()
         if self.now_ms is None or self.observed_ms is None:
             return None
-        while (item := self.queue.pop()) is not None:
+        while (may_store or self.queue.is_urgent) and (item := self.queue.pop()) is not None:
             if isinstance(item, Plan):
                 job = self._next_page(item)
                 if job is not None:

@@ -7,19 +7,17 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from actors.market.retention import REMOVED_AT_ONCE, Retention
+from actors.market.waiting import LIVE_BARS_MAX, Waiting
 from actors.messages import BarsPublished, Report, StatusMade, Store, Stored, Tick
 from actors.runtime.cell import Actor, Address
-from bars import MINUTE, MINUTE_MS, ContractKey, Interval
+from bars import MINUTE_MS, Interval
 from bars.history import Depth
 from storage import (
     BarStore,
     Change,
-    ClosedBars,
     CommitReport,
     CompletedBar,
     ContractOverflow,
-    ContractsSeen,
-    PartialBars,
     ServiceState,
     StorageFailed,
 )
@@ -29,6 +27,9 @@ logger = logging.getLogger(__name__)
 DURABLE_EVERY_S = 50.0
 """Closed bars are to survive a power cut after a minute at most."""
 RETRY_EVERY_S = 1.0
+TRIED_PER_S = 10_000
+"""Of more waiting changes a try comes that much later: one that fails only at its end costs 20 µs for each."""
+COMPLAIN_EVERY_S = 60.0
 PUBLISH_WITHIN_MS = 5 * MINUTE_MS
 """A larger bar that happens to be completed on the disk is news only so long after its end; later it is history."""
 CHANGES_AT_ONCE = 20_000
@@ -38,8 +39,7 @@ CHANGES_AT_ONCE = 20_000
 class Writer(Actor):
     """Collects changes and commits them, many at a time, each message's whole or not at all.
 
-    When the disk is full it keeps what it has, tries again every second, and says so. Of partial bars only
-    the newest of a contract is kept, so what waits grows by closed bars alone.
+    When the disk is full it keeps what it has, tries again every second, and says so. How much it keeps: see `Waiting`.
     """
 
     def __init__(
@@ -50,6 +50,7 @@ class Writer(Actor):
         hub: Address,
         supervisor: Address,
         keep: Mapping[Interval, Depth] | None = None,
+        live_bars_max: int = LIVE_BARS_MAX,
     ) -> None:
         self._open_store = open_store
         self._wall_ms = wall_ms
@@ -57,8 +58,7 @@ class Writer(Actor):
         self._supervisor = supervisor
         self._retention = Retention(keep or {})
         self._store: BarStore | None = None
-        self._changes: list[Change] = []
-        self._partials: dict[ContractKey, PartialBars] = {}
+        self._waiting = Waiting(live_bars_max)
         self._acknowledge: list[tuple[Address, object]] = []
         self._state: StatusMade | None = None
         self._now_ms: int | None = None
@@ -67,6 +67,8 @@ class Writer(Actor):
         self._last_commit_ms: int | None = None
         self._retry_s = 0.0
         self._failing: str | None = None
+        self._dropped_told = 0
+        self._complained_s: float | None = None
         self._commits = 0
         self._bars_written = 0
 
@@ -83,17 +85,19 @@ class Writer(Actor):
             if report is not None:
                 self._publish(report)
         except StorageFailed as error:
-            logger.error("%s; %d changes are lost, and fetched again at the next start", error, len(self._changes))
+            logger.error(
+                "%s; %d changes are lost, and fetched again at the next start", error, len(self._waiting.changes)
+            )
         finally:
             store.close()
 
     def receive(self, message: Any) -> None:
         match message:
             case Store(changes, acknowledge, ticket, at_once):
-                self._collect(changes)
+                self._waiting.collect(changes)
                 if acknowledge is not None:
                     self._acknowledge.append((acknowledge, ticket))
-                if (at_once or len(self._changes) >= CHANGES_AT_ONCE) and self._failing is None:
+                if (at_once or len(self._waiting.changes) >= CHANGES_AT_ONCE) and self._failing is None:
                     self._commit(durable=False, now_s=self._last_commit_s)
             case Tick(now_ms, observed_ms, monotonic_s):
                 self._now_ms = now_ms
@@ -105,20 +109,6 @@ class Writer(Actor):
             case _:
                 super().receive(message)
 
-    def _collect(self, changes: Any) -> None:
-        for change in changes:
-            if isinstance(change, PartialBars):
-                self._collect_partial(change)
-            else:
-                self._changes.append(change)
-
-    def _collect_partial(self, change: PartialBars) -> None:
-        """Keep what began with this minute until it is committed: it is told only once."""
-        before = self._partials.get(change.key)
-        if before is not None and not change.begun and _minute_ms(before) == _minute_ms(change):
-            change = change._replace(begun=before.begun)
-        self._partials[change.key] = change
-
     def _on_tick(self, monotonic_s: float) -> None:
         if self._durable_s is None:
             self._durable_s = monotonic_s
@@ -126,6 +116,7 @@ class Writer(Actor):
             durable = monotonic_s - self._durable_s > DURABLE_EVERY_S
             if self._commit(durable, monotonic_s) and durable:
                 self._durable_s = monotonic_s
+        self._complain(monotonic_s)
         self._report()
 
     def _commit(self, durable: bool, now_s: float | None) -> bool:
@@ -151,25 +142,27 @@ class Writer(Actor):
 
     def _write(self, store: BarStore, durable: bool) -> CommitReport | None:
         """Commit what waits, but for contracts whose values do not fit; None when nothing does."""
-        while changes := self._waiting():
+        while changes := self._to_commit():
             try:
                 return store.commit(changes, durable=durable)
             except ContractOverflow as error:
                 self._leave_out(error)
         return None
 
-    def _waiting(self) -> list[Change]:
-        changes = [*self._changes, *self._partials.values()]
+    def _to_commit(self) -> list[Change]:
+        changes = self._waiting.all()
         if self._state is not None:
             changes.append(ServiceState(self._state.status, self._state.exchange_ms, self._wall_ms()))
         return changes
 
     def _committed(self, report: CommitReport, now_s: float | None) -> None:
         if self._failing is not None:
-            logger.warning("the database can be written again; nothing was lost")
+            left = "; what was dropped is fetched again" if self._waiting.has_missed else "; nothing was lost"
+            logger.warning("the database can be written again%s", left)
         self._failing = None
         self._publish(report)
-        self._changes, self._partials, self._state = [], {}, None
+        self._waiting.committed()
+        self._state = None
         self._last_commit_s, self._last_commit_ms = now_s, self._wall_ms()
         self._commits += 1
         self._bars_written += report.inserted
@@ -190,14 +183,20 @@ class Writer(Actor):
     def _leave_out(self, error: ContractOverflow) -> None:
         """One contract's values do not fit: the others' bars are not to suffer for it."""
         logger.error("%s; what waits of this contract is left out", error)
-        self._changes = [without for change in self._changes if (without := _without(change, error.key)) is not None]
-        self._partials.pop(error.key, None)
+        self._waiting.leave_out(error.key)
 
     def _failed(self, error: StorageFailed, now_s: float) -> None:
         if self._failing is None:
             logger.error("%s; keeping what came and trying again every second", error)
         self._failing = str(error)
-        self._retry_s = now_s + RETRY_EVERY_S
+        self._retry_s = now_s + max(RETRY_EVERY_S, len(self._waiting.changes) / TRIED_PER_S)
+
+    def _complain(self, now_s: float) -> None:
+        """Of what was dropped, once a minute."""
+        dropped = self._waiting.dropped - self._dropped_told
+        if dropped and (self._complained_s is None or now_s - self._complained_s >= COMPLAIN_EVERY_S):
+            self._complained_s, self._dropped_told = now_s, self._waiting.dropped
+            logger.warning("%d closed bars that waited for the disk were dropped; REST has them", dropped)
 
     def _report(self) -> None:
         facts = {
@@ -206,21 +205,8 @@ class Writer(Actor):
             "commits": self._commits,
             "bars_written": self._bars_written,
             "bars_removed": self._retention.total,
-            "waiting": sum(len(change.bars) for change in self._changes if isinstance(change, ClosedBars)),
+            "waiting": self._waiting.bars,
+            "dropped": self._waiting.dropped,
             "failing": self._failing,
         }
         self._supervisor.tell(Report("database", facts))
-
-
-def _minute_ms(partials: PartialBars) -> int | None:
-    return next((bar.open_ms for interval, bar in partials.bars if interval is MINUTE), None)
-
-
-def _without(change: Change, key: ContractKey) -> Change | None:
-    """What is left of a change without a contract."""
-    match change:
-        case ContractsSeen(contracts):
-            return change._replace(contracts=[contract for contract in contracts if contract.key != key])
-        case ClosedBars() | PartialBars() if change.key == key:
-            return None
-    return change

@@ -97,7 +97,7 @@ _BACKFILL = (
     "unreachable",
     "seeds_wanted",
 )
-_DATABASE = ("last_commit", "commits", "bars_written", "bars_removed", "waiting", "failing")
+_DATABASE = ("last_commit", "commits", "bars_written", "bars_removed", "waiting", "dropped", "failing")
 _VERIFIED = ("share", "unverified", "compared", "equal", "differed", "missing", "extra", "kept", "aggregated", "weight")
 
 

@@ -34,6 +34,8 @@ LOOK_EVERY_S = 15 * 60
 CALM_MS_MAX = 100 * HOUR_MS
 """When all is well for so long, everything has to be there: a hole is asked for within four days for the last time."""
 SHOWN_MAX = 12
+LIVE_BARS_MAX = 60
+"""So few bars may wait for a full disk, which is full for an hour at most."""
 MEMORY = Path("/dev/shm")
 QUIET_MS = 10 * MINUTE_MS
 LIVELY_PERMILLE, LIVELY_FRAMES = 100, 2
@@ -163,6 +165,7 @@ class _Simulation:
             seed,
             speed=self._shape.speed,
             trace=self._told,
+            live_bars_max=LIVE_BARS_MAX,
             **self._shape.options,
         )
         self._is_subscribed = False

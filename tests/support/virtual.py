@@ -7,11 +7,12 @@ draws. Crashes come between any two messages, and a process may end at any momen
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from random import Random
 from typing import Any, cast
 
+from actors.market.waiting import LIVE_BARS_MAX
 from actors.messages import BarsPublished, Beat, Begin, StopAll
 from actors.parts import Outside, Parts
 from actors.runtime.cell import Address, Cell, Crash
@@ -48,6 +49,7 @@ class VirtualSystem:
     Args:
         speed: how much faster than the local clock the exchange's runs.
         trace: told of every message before it is handled.
+        live_bars_max: how many bars that came live may wait for the disk.
         options: as of `Settings`.
     """
 
@@ -59,6 +61,7 @@ class VirtualSystem:
         *,
         speed: float = 60.0,
         trace: Callable[[str, object], object] | None = None,
+        live_bars_max: int = LIVE_BARS_MAX,
         **options: Any,
     ) -> None:
         BarStore.open(path).close()
@@ -71,7 +74,7 @@ class VirtualSystem:
         self.unheard: list[BarsPublished] = []
         """What the hub crashed on, so that nobody was told of it."""
         self.is_much_lost = False
-        """Whether the writer has crashed while it could not write."""
+        """Whether the writer has crashed while it could not write, or dropped what waited for too long."""
         self.has_ended = False
         self.speed = speed
         self.now_s = 1_000.0
@@ -92,13 +95,13 @@ class VirtualSystem:
         )
         options.setdefault("history", "1m=2h,5m=5h,30m=12h,4h=2d,1d=5d,1w=3w")
         self.settings = Settings.of(database=str(path), **options)
-        self._parts = Parts(self.settings, Random(f"{seed}/parts"), out)
+        self._parts = Parts(self.settings, Random(f"{seed}/parts"), out, live_bars_max=live_bars_max)
         wiring = Wiring(
             threads=VirtualThreads(self.turns, lambda: self.now_s),
             random=Random(f"{seed}/supervisor"),
             parts=self._parts,
             status=Status(str(path), 0),
-            publish=lambda status, _: self.status.update(status),
+            publish=lambda status, _: self._published(status),
             give_up=self.gave_up.append,
             all_ended=self._ended,
             policy=RestartPolicy(restarts_max=10_000),
@@ -219,6 +222,10 @@ class VirtualSystem:
             if isinstance(message, BarsPublished) and message.closed:
                 self.unheard.append(message)
             raise InjectedCrash(f"{name} on {type(message).__name__}")
+
+    def _published(self, status: Mapping[str, Any]) -> None:
+        self.status.update(status)
+        self.is_much_lost |= bool(status["database"].get("dropped"))
 
     def _opened(self, open_it: Callable[[], Any]) -> Any:
         if self.exchange.hits("crashed_beginnings", self.exchange.trouble.crashed_beginnings):

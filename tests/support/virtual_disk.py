@@ -27,6 +27,8 @@ class Disk:
 
     def __init__(self, path: Path, exchange: VirtualExchange) -> None:
         self.path = path
+        self.is_full = False
+        """For as long as somebody says so."""
         self._exchange = exchange
         self._stores: list[_Store] = []
         self._readers: list[Reader] = []
@@ -38,7 +40,7 @@ class Disk:
     @property
     def is_failing(self) -> bool:
         """Whether nothing can be written for a while."""
-        return self._full_commits > 0
+        return self.is_full or self._full_commits > 0
 
     def open_store(self) -> BarStore:
         store = _Store.open(self.path)
@@ -61,6 +63,8 @@ class Disk:
         """
         trouble = self._exchange.trouble
         self._whole_bytes = self._log_bytes()
+        if self.is_full:
+            raise StorageFull("committing to the virtual disk: expected SQLite to do it, got 'disk is full'")
         if self._exchange.hits("failed_commits", trouble.failed_commits):
             raise StorageFailed("committing to the virtual disk: expected SQLite to do it, got 'disk I/O error'")
         if not self._full_commits and self._exchange.hits("full_disks", trouble.full_disks):
