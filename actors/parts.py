@@ -136,6 +136,7 @@ class Parts:
                     self._patience,
                     writer=writer,
                     supervisor=supervisor,
+                    complaints=lambda: self._addresses["feeds"],
                     fetchers=lambda: fetchers,
                 ),
                 own_thread=True,

@@ -280,7 +280,7 @@ def test_junk_is_counted_and_complained_about_once_a_minute(caplog: pytest.LogCa
     for number in range(300):
         world.tell(GarbageSeen("feed 1", f"junk {number}"))
         world.tick(0.5)
-    complaints = [record.message for record in caplog.records if "were no bars" in record.message]
-    assert complaints[0] == "1 frames or rows were no bars so far; last feed 1: junk 0"
+    complaints = [record.message for record in caplog.records if "could not be read" in record.message]
+    assert complaints[0] == "1 frames or answers could not be read so far; last feed 1: junk 0"
     assert len(complaints) == 3
     assert world.facts()["garbage"] == 300

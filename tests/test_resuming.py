@@ -38,6 +38,7 @@ def a_backfill(stage: Stage, stored: Stored, budget: WeightBudget) -> Cell:
             Patience(),
             writer=others.address,
             supervisor=others.address,
+            complaints=lambda: others.address,
             fetchers=list,
         ),
     )

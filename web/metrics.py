@@ -59,7 +59,7 @@ _GAUGES = (
 
 _COUNTERS = (
     ("restarts", "Actors started anew after a crash.", ("restarts",)),
-    ("unreadable_frames", "Frames and rows of the exchange that were no bars.", ("garbage",)),
+    ("unreadable_frames", "Frames and answers of the exchange that could not be read.", ("garbage",)),
     ("commits", "Commits to the database.", ("database", "commits")),
     ("bars_written", "Closed bars stored.", ("database", "bars_written")),
     ("bars_removed", "Closed bars removed because they were old.", ("database", "bars_removed")),

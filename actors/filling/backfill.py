@@ -21,6 +21,7 @@ from actors.messages import (
     ContractsWanted,
     FetcherReady,
     FillHole,
+    GarbageSeen,
     KeepHistory,
     MinutesFetched,
     MinutesWanted,
@@ -80,6 +81,7 @@ class Backfill(Actor):
         *,
         writer: Address,
         supervisor: Address,
+        complaints: Callable[[], Address],
         fetchers: Callable[[], list[Address]],
     ) -> None:
         self._open_reader = open_reader
@@ -88,6 +90,7 @@ class Backfill(Actor):
         self._settle_ms = patience.settle_ms
         self._writer = writer
         self._supervisor = supervisor
+        self._complaints = complaints
         self._fetchers = fetchers
         self._spending = Spending(budget, backoff, patience.settle_ms, self._next_page)
         self._queue = self._spending.queue
@@ -294,6 +297,8 @@ class Backfill(Actor):
             self._seeds.arrived(key, plan.interval)
 
     def _failed(self, fetcher: Address, job: Job, error: ExchangeError) -> None:
+        if isinstance(error, InvalidAnswer):
+            self._complaints().tell(GarbageSeen("REST", str(error)))
         if not self._spending.failed(fetcher, job, error):
             return
         if not isinstance(error, Refused):
@@ -310,7 +315,8 @@ class Backfill(Actor):
         elif job.priority is Priority.VERIFY and job.reply_to is not None:
             job.reply_to.tell(RowsFailed(job.contract.key, isinstance(error, Refused)))  # it asks again by itself
         elif isinstance(error, Refused) or job.attempts >= ATTEMPTS_MAX:
-            logger.warning("%s %s: %s; left out", job.contract.symbol, job.interval, error)
+            if isinstance(error, Refused):
+                logger.warning("%s %s: %s; left out", job.contract.symbol, job.interval, error)
             self._reads.refused(job, self._now_s, str(error))
             self._seeds.refused(job, self._now_s)
             if job.priority is not Priority.READ:  # a client's asking often says nothing of the hole

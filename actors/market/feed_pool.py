@@ -203,7 +203,9 @@ class FeedPool(Actor):
 
     def _complain(self) -> None:
         if self._complaint and self._now_s - self._complained_s >= COMPLAIN_EVERY_S:
-            logger.warning("%d frames or rows were no bars so far; last %.300s", self._complaints, self._complaint)
+            logger.warning(
+                "%d frames or answers could not be read so far; last %.300s", self._complaints, self._complaint
+            )
             self._complained_s, self._complaint = self._now_s, ""
 
     def _report(self) -> None:

@@ -64,7 +64,7 @@ class FeedStats:
 
 @dataclass(frozen=True, slots=True)
 class GarbageSeen:
-    """Something came that is no bar. Counted, and logged once a minute at most."""
+    """A frame that is no bar, or a damaged answer of REST. Counted, and logged once a minute at most."""
 
     source: str
     reason: str

@@ -135,7 +135,7 @@ export const en = {
   status_symbolsLate: "Late",
   status_symbolsEnded: "Delisted",
   status_symbolsMissing: "Missing",
-  status_garbage: "Unreadable frames",
+  status_garbage: "Unreadable frames, answers",
   status_pagesDone: "Pages fetched",
   status_pagesLeft: "Pages left",
   status_openGaps: "Being filled",

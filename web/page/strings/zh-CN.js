@@ -134,7 +134,7 @@ export const zhCN = {
   status_symbolsLate: "延迟",
   status_symbolsEnded: "已下架",
   status_symbolsMissing: "缺失",
-  status_garbage: "无法解析的帧",
+  status_garbage: "无法解析的帧与应答",
   status_pagesDone: "已取页数",
   status_pagesLeft: "剩余页数",
   status_openGaps: "补齐中",
