@@ -87,14 +87,15 @@ class ArchiveLane:
     def _attempts(self, ask: Callable[[], object]) -> object:
         """The answer, or the error after which no further attempt was made."""
         backoff = Backoff(Random(), first_s=0.5, cap_s=10.0)
-        for attempt in range(1, ATTEMPTS + 1):
+        attempt = 0
+        while True:
+            attempt += 1
             try:
                 return ask()
             except ExchangeError as error:
                 last = attempt == ATTEMPTS or self._failures >= FAILURES_MAX or not error.retryable
                 if last or self._ended.wait(backoff.failed(0.0)):
                     return error
-        raise AssertionError
 
 
 class RestLane:
