@@ -351,7 +351,7 @@ def test_old_bars_go_while_new_ones_come_and_the_count_is_told(tmp_path: Path) -
     make = lambda: Writer(disk.open, lambda: 0, hub=hub.address, supervisor=supervisor.address, keep=keep)  # noqa: E731
     writer = stage.play("writer", make).address
     bars = some_bars(MINUTE, MONDAY_MS, 12_000)
-    writer.tell(Store([ContractsSeen([BTC]), ClosedBars(BTC.key, MINUTE, bars, Origin.REST)]))
+    writer.tell(Store([ContractsSeen([BTC]), ClosedBars(BTC.key, MINUTE, bars, Origin.REST, verified=True)]))
     stop_ms = bars[-1].open_ms + MINUTE_MS
     for beat in range(6):
         writer.tell(Tick(stop_ms + beat, stop_ms + beat, 1.0 + beat))
