@@ -7,13 +7,16 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from actors.commands.audit.compare import run_audit
+from actors.commands.audit.scope import AuditOptions
+from actors.settings import Settings
 from bars import DAY, INTERVALS, MINUTE, MINUTE_MS, STORED, Bar, Interval, Scale, Span, aggregate_all
 from bars.interval import DAY_MS, HOUR_MS
 from exchange import RestClient
@@ -121,6 +124,30 @@ def test_bars_that_are_the_exchanges_end_with_status_0_and_a_table(exchange: Sim
     counts = {"1m": "2,880", "5m": "576", "30m": "96", "1h": "48", "4h": "12", "1d": "2"}
     assert table == {(symbol, name): [count, count] for symbol in SYMBOLS for name, count in counts.items()}
     assert done.stdout.splitlines()[-1] == "audit: 7,228 bars compared, nothing missing or different"
+
+
+def test_repairing_what_is_right_changes_nothing_and_tells_how_far_it_is(
+    exchange: SimulatedExchange, database: Path
+) -> None:
+    told: list[Mapping[str, Any]] = []
+    settings = Settings.of(database=database, symbols="SOLUSDT", rest_url=exchange.rest_url)
+    report = run_audit(settings, AuditOptions((MINUTE,), repair=True), lambda facts: told.append(facts()))
+    assert report.is_clean
+    assert report.lines()[-1] == "audit: 2,880 bars compared, 0 mended, nothing missing or different"
+    assert told[-1] == {"bars_done": 2_880, "bars_total": 2_880, "seconds_left": 0.0}
+
+
+def test_where_nothing_is_stored_nothing_is_compared(exchange: SimulatedExchange, tmp_path: Path) -> None:
+    path = tmp_path / "empty.db"
+    store = BarStore.open(path)
+    client = RestClient(exchange.rest_url)
+    store.commit([ContractsSeen(client.exchange_info().value.contracts)])
+    client.close()
+    store.close()
+    settings = Settings.of(database=path, rest_url=exchange.rest_url)
+    assert run_audit(settings, AuditOptions((MINUTE,)), lambda _: None).lines() == [
+        "audit: 0 bars compared, nothing missing or different"
+    ]
 
 
 def test_every_interval_that_is_served_can_be_compared(exchange: SimulatedExchange, database: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,13 +14,13 @@ from typing import Any
 
 import pytest
 
-from actors.commands.export import ExportOptions, run_export
+from actors.commands.export import ExportFailed, ExportOptions, run_export
 from actors.options import BadOption
 from actors.settings import Settings
 from bars import INTERVALS, MINUTE, STORED, Bar, Interval, IntervalBar, Scale
 from bars.interval import DAY_MS, HOUR_MS, MINUTE_MS
 from exchange.simulated import ContractPlan, RecordedSeries
-from storage import ClosedBars, ContractsSeen, Origin, PartialBars
+from storage import ClosedBars, ContractsSeen, Origin, PartialBars, Reader, StoredBar
 from tests.support.market import MONDAY_MS, SCALE, a_bar, a_contract, some_bars
 from tests.support.recorded import Recorded
 from tests.support.service import ROOT
@@ -136,6 +138,26 @@ def test_the_last_bucket_of_a_contract_that_has_ended_is_exported(tmp_path: Path
         assert [bar.open_ms for bar in bars_in(path, HOUR)] == [MONDAY_MS, MONDAY_MS + HOUR_MS]
 
 
+def test_a_parquet_file_begins_anew_where_the_scale_widens_on_the_way(stored: Stored, tmp_path: Path) -> None:
+    stored.put(some_bars(MINUTE, MONDAY_MS, 12_000))
+    finer = a_bar(MONDAY_MS + 12_000 * MINUTE_MS)._replace(volume=12_345, scale=SCALE._replace(volume=4))
+    reads, count = Reader.bars, 0
+
+    def widening(reader: Reader, *arguments: Any, **keywords: Any) -> list[StoredBar]:
+        nonlocal count
+        count += 1
+        if count == 2:
+            stored.put([finer])
+        return reads(reader, *arguments, **keywords)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Reader, "bars", widening)
+        (file,) = run_export(settings(stored), ExportOptions((MINUTE,), None, None, "parquet", tmp_path))
+    assert file.bars == 12_000
+    volumes = pytest.importorskip("pyarrow.parquet").read_table(file.path)["volume"].to_pylist()
+    assert volumes == [Decimal(bar.volume) / 10**4 for bar in stored.held()[:12_000]]
+
+
 def test_a_scale_that_widens_on_the_way_begins_the_file_anew(stored: Stored, tmp_path: Path) -> None:
     stored.put(some_bars(MINUTE, MONDAY_MS, 25_000))
     finer = a_bar(MONDAY_MS + 25_000 * MINUTE_MS)._replace(volume=12_345, scale=SCALE._replace(volume=4))
@@ -246,3 +268,26 @@ def test_a_place_that_is_no_directory_and_an_unknown_symbol_are_bad_options(stor
     done = run(stored, "--symbols", "NOUSDT", "--output", str(tmp_path))
     assert done.returncode == 2
     assert done.stderr == "barkeep: --symbols: expected symbols that the database has, got 'NOUSDT'\n"
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_a_span_without_bars_has_no_file(stored: Stored, tmp_path: Path, form: str) -> None:
+    minutes = some_bars(MINUTE, MONDAY_MS, 100)
+    stored.put([*minutes[:10], *minutes[90:]])
+    hole = {"start_ms": minutes[10].open_ms, "stop_ms": minutes[90].open_ms}
+    assert exported(stored, tmp_path, MINUTE, form=form, **hole) == {}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_cannot_be_written_is_named(stored: Stored, tmp_path: Path) -> None:
+    stored.put(some_bars(MINUTE, MONDAY_MS, 10))
+    options = ExportOptions((MINUTE,), None, None, "csv", tmp_path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("os.fsync", full)
+        with pytest.raises(ExportFailed, match=r"^writing .*BTCUSDT-1m.*: expected a whole file, got No space left"):
+            list(run_export(settings(stored), options))
+    assert list(tmp_path.iterdir()) == []
+
+
+def full(_: int) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
