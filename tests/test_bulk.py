@@ -241,6 +241,32 @@ def test_without_a_listing_files_are_tried_unseen(make: Make) -> None:
     expect_truth(backfill, "AUSDT", MINUTE, PLAIN.onboard_ms)
 
 
+@pytest.mark.parametrize("stage", ["listing the archive", "downloading", "making larger bars", "keeping the ledger"])
+def test_an_interrupted_download_keeps_what_it_has_and_the_same_command_goes_on(make: Make, stage: str) -> None:
+    backfill = make(PLAIN)
+    from_ms = JULY_MS + DAY_MS
+
+    def is_there() -> bool:
+        return backfill.progress is not None and backfill.progress.stage == stage
+
+    outcome = backfill.run([MINUTE], from_ms, is_stopped=is_there)
+    assert outcome.interrupted
+    assert not outcome.is_complete
+    held = len(backfill.stored("AUSDT", MINUTE))
+    assert held == outcome.added[MINUTE, "archive"] + outcome.added[MINUTE, "rest"]
+    again = backfill.run([MINUTE], from_ms)
+    assert again.is_complete
+    assert len(backfill.stored("AUSDT", MINUTE)) == held + again.added[MINUTE, "archive"] + again.added[MINUTE, "rest"]
+    expect_truth(backfill, "AUSDT", MINUTE, from_ms)
+    expect_truth(backfill, "AUSDT", HALF_HOUR, from_ms)
+
+
+def test_a_download_of_days_alone_tells_of_no_pauses(make: Make) -> None:
+    backfill = make(PLAIN)
+    assert backfill.run([DAY], history="1d=all").is_complete
+    expect_truth(backfill, "AUSDT", DAY, PLAIN.onboard_ms)
+
+
 def test_progress_counts_all_that_is_done(make: Make) -> None:
     backfill = make(PLAIN)
     backfill.run([MINUTE], **EVERY)

@@ -27,7 +27,7 @@ from actors.messages import (
     TimeObserved,
 )
 from actors.parts import Entrances
-from actors.runtime.cell import Actor, Address, Cell, Crash
+from actors.runtime.cell import Actor, Address, Cell, Crash, UnexpectedMessage
 from actors.runtime.dispatcher import ThreadDispatcher
 from actors.runtime.restarts import RestartPolicy
 from actors.runtime.status import Status
@@ -507,3 +507,10 @@ def test_a_supervisor_says_where_everything_can_be_reached() -> None:
     assert started.name == "feed"
     assert supervisor.ask(StartChild(ChildSpec("feed", lambda: Recorder(told))), DEADLINE_S) is started
     dispatcher.close(DEADLINE_S)
+
+
+def test_a_letter_that_is_none_of_its_own_is_a_mistake() -> None:
+    house = House(Lives("one").spec)
+    house.tell("a letter")
+    (crash,) = house.stage.crashes
+    assert isinstance(crash.error, UnexpectedMessage)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,6 +46,7 @@ class Backfill:
         start_ms: int | None = None,
         stop_ms: int | None = None,
         source: Source = Source.AUTO,
+        is_stopped: Callable[[], bool] = lambda: False,
         **options: object,
     ) -> Outcome:
         settings = Settings.of(database=self.database, **{**urls(self.exchange), **options})
@@ -55,7 +56,7 @@ class Backfill:
             self.progress = progress()
 
         wanted = Wanted(tuple(intervals), start_ms, stop_ms, source)
-        return Bulk(settings, wanted, announce=self.plans.append, report=report, is_stopped=lambda: False).run()
+        return Bulk(settings, wanted, announce=self.plans.append, report=report, is_stopped=is_stopped).run()
 
     def stored(self, symbol: str, interval: Interval) -> list[StoredBar]:
         with closing(Reader(self.database)) as reader:
