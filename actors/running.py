@@ -31,11 +31,11 @@ class Running:
     """One run of a system: its threads and actors."""
 
     def __init__(self, settings: Settings, random: Random, vitals: Vitals) -> None:
+        out = outside(settings, time.monotonic, wall_clock_ms)  # first: it may raise, and no thread runs yet
         self._threads = RealThreads(time.monotonic)
         self._ended = threading.Event()
         self._is_over = threading.Event()
         self._vitals = vitals
-        out = outside(settings, time.monotonic, wall_clock_ms)
         wiring = Wiring(
             threads=self._threads,
             random=random,

@@ -52,31 +52,33 @@ class BarSystem:
 
         Raises:
             StorageError: the database is in use, unusable, or of a newer version.
+            InvalidProxy: the environment names a proxy that cannot be.
         """
         if self._run is not None:
             return
         path = self.settings.database
         BarStore.open(path).close()
+        run = Running(self.settings, self._random, self._vitals)
         self._reader = Reader(path)
         self._vitals.begin()
-        self._run = Running(self.settings, self._random, self._vitals)
+        self._run = run
         try:
-            self._run.start()
+            run.start()
         except BaseException:
             self.stop()
             raise
 
     def stop(self) -> None:
         """Stop everything in order: callbacks, then sources; the writer commits last. A second call does nothing."""
-        run, self._run = self._run, None
-        if run is None:
+        run, reader = self._run, self._reader
+        if run is None or reader is None:
             return
+        self._run = None
         if run.requests is not None:
             run.requests.close()
         self._end_callbacks(run)
-        reader, self._reader = self._reader, None
-        if reader is not None:
-            reader.close()  # before the writer: SQLite merges its log into the file when the writer closes last
+        self._reader = None
+        reader.close()  # before the writer: SQLite merges its log into the file when the writer closes last
         run.stop()
         self._vitals.end()
 

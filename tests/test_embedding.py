@@ -20,8 +20,9 @@ from actors import BarSystem
 from actors.options import BadOption
 from actors.subscriptions import WAITING_MAX, BarView, Subscription
 from bars import INTERVALS, MINUTE, MINUTE_MS, STORED, ContractKey, Interval
+from exchange.proxy import InvalidProxy
 from exchange.simulated import SimulatedExchange, World, default_plan
-from storage import DatabaseInUse, Reader
+from storage import BarStore, DatabaseInUse, Reader
 from tests.support.builders import MONDAY_MS, a_bar
 from tests.support.service import SHORT_HISTORY, differences, wait_until
 from wire.published import BarEvent
@@ -86,6 +87,10 @@ class Callback:
     def wait_for_more(self, count: int = 3) -> None:
         seen = len(self.views)
         wait_until(lambda: len(self.views) >= seen + count, PATIENCE_S, f"{count} further bars have come")
+
+
+def fail(*_: object) -> None:
+    raise ZeroDivisionError("halfway")
 
 
 def as_row(view: BarView) -> list[object]:
@@ -379,9 +384,42 @@ class TestLife:
                 bars.history("BTCUSDT", "1m")
             with pytest.raises(RuntimeError, match="not running"):
                 bars.latest("BTCUSDT", "1m")
+            reason = bars.fetch(ContractKey("BTCUSDT", 0), MINUTE, [], 1.0)
+            assert reason is not None
+            assert "not running" in reason
+            bars.stop_fetching()
             assert own_threads() <= before
             bars.start()
             bars.stop()
+
+    def test_a_proxy_of_the_environment_that_cannot_be_leaves_nothing_behind(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        threads = set(threading.enumerate())
+        bars = BarSystem(database=tmp_path / "bars.db", rest_url="https://exchange.example")
+        monkeypatch.setenv("HTTPS_PROXY", "gopher://nowhere")
+        with pytest.raises(InvalidProxy, match="gopher"):
+            bars.start()
+        assert set(threading.enumerate()) <= threads
+        assert bars.health() == "stopped"
+        BarStore.open(tmp_path / "bars.db").close()
+
+    def test_a_start_that_fails_halfway_is_undone_and_may_be_tried_again(
+        self, exchange: SimulatedExchange, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        threads = set(threading.enumerate())
+        bars = BarSystem(**options(exchange, tmp_path / "bars.db"))
+        monkeypatch.setattr("actors.running.STOP_S", 0.1)  # its supervisor is gone: nobody stops the others in order
+        with monkeypatch.context() as patch:
+            patch.setattr("actors.parts.Parts.start", fail)
+            with pytest.raises(ZeroDivisionError):
+                bars.start()
+        assert bars.health() == "the supervisor crashed: ZeroDivisionError('halfway')"
+        assert bars.wait(0.0)
+        wait_until(lambda: set(threading.enumerate()) <= threads, PATIENCE_S, "no thread is left")
+        monkeypatch.undo()
+        with bars:
+            assert bars.failure is None
 
     def test_two_systems_live_in_one_process(self, exchange: SimulatedExchange, tmp_path: Path) -> None:
         plan = default_plan(seed=8, count=3, changes=False)
