@@ -135,3 +135,21 @@ def test_questions_are_taken_only_as_they_can_be_asked(exchange: FakeExchange) -
     with exchange.asking() as asking:
         next(asking.answers(questions()))
     assert taken < 20
+
+
+def test_the_time_is_asked_for_again_where_it_could_not_be_learnt(
+    exchange: FakeExchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures: list[ExchangeError] = [Unreachable("asking for the time: nobody"), ServerFault("asking for the time")]
+    tell = exchange.time
+
+    def time() -> Reply[int]:
+        if failures:
+            raise failures.pop()
+        return tell()
+
+    monkeypatch.setattr(exchange, "time", time)
+    with exchange.asking() as asking:
+        assert asking.answer(exchange.page(3)) == 9
+        assert asking.observed_ms >= START_MS
+    assert failures == []

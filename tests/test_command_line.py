@@ -146,6 +146,8 @@ def test_an_audit_has_bounds_in_any_form(sources: Sources) -> None:
         "json": True,
         "repair": True,
     }
+    for everything in ("all", " ALL"):
+        assert parse(["export", "--intervals", everything], {}).own["intervals"] == tuple(INTERVALS.values())
     from_file = parse([*sources.toml('from = 1738281600000\nintervals = ["1d"]'), "audit"], {}).own
     assert (from_file["from"], from_file["intervals"]) == (1_738_281_600_000, (INTERVALS["1d"],))
 
