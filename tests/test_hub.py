@@ -319,3 +319,19 @@ def test_no_larger_bar_waits_where_minutes_were_left_out_but_where_they_were_los
     assert finals_of(listener) == ([0, 10] if is_leap else [0])
     world.start(BTC)
     assert world.aggregators[BTC].of(Watched)[-1].final_ms == MONDAY_MS + (14 if is_leap else 4) * MINUTE_MS
+
+
+def test_where_minutes_were_left_out_the_larger_bars_before_and_after_are_waited_for_all_the_same() -> None:
+    world = World()
+    listener = world.subscribe("me", interval=FIVE_MINUTES)
+    world.publish(0, closed=True, interval=FIVE_MINUTES)
+    for minute in (*range(4, 12), *range(13, 30)):
+        world.publish(minute, closed=True, is_leap=minute == 13)
+    world.publish(25, closed=True, interval=FIVE_MINUTES)
+    assert finals_of(listener) == [0]
+    world.publish(5, closed=True, interval=FIVE_MINUTES)
+    assert finals_of(listener) == [0, 5]
+    world.publish(15, closed=True, interval=FIVE_MINUTES)
+    assert finals_of(listener) == [0, 5, 15]
+    world.publish(20, closed=True, interval=FIVE_MINUTES)
+    assert finals_of(listener) == [0, 5, 15, 20, 25]

@@ -18,7 +18,7 @@ from actors.messages import (
     Watched,
 )
 from actors.runtime.cell import Actor, Address
-from bars import LARGER, MINUTE, MINUTE_MS, STORED, ContractKey, Interval, IntervalBar
+from bars import LARGER, MINUTE, MINUTE_MS, STORED, ContractKey, Interval, IntervalBar, Span
 from wire.frames import KlineEvent
 from wire.published import BarEvent
 
@@ -48,9 +48,9 @@ class HubBook:
     keys: dict[str, set[ContractKey]] = field(default_factory=dict)
     """The contracts that have members, by symbol."""
     finals_ms: dict[tuple[ContractKey, Interval], int] = field(default_factory=dict)
-    jumped_ms: dict[ContractKey, int] = field(default_factory=dict)
-    """The last minute that was told of although the one before had not been, and would not be. A minute that is lost
-    here by a crash is no such leap: the larger bars that hold it still come."""
+    leaps: dict[ContractKey, Span] = field(default_factory=dict)
+    """The minutes that were left out last, which will not be told of. Those that are lost here by a crash are no such
+    leap: the larger bars that hold them still come."""
     held: dict[ContractKey, list[_Held]] = field(default_factory=dict)
     """Larger bars whose forerunners are still to come."""
     awake_ms: int = 0
@@ -72,11 +72,8 @@ class HubBook:
 
     def lacks(self, key: ContractKey, completed: IntervalBar) -> bool:
         """Whether a larger bar is missing between the last that was told of and this one, and is still to come."""
-        interval, bar = completed
-        last_ms = self.finals_ms.get((key, interval))
-        if last_ms is None or interval.next_open(last_ms) >= bar.open_ms:
-            return False
-        return self.jumped_ms.get(key, 0) <= interval.next_open(last_ms)
+        next_ms = self._next_ms(key, completed.interval)
+        return next_ms is not None and next_ms < completed.bar.open_ms
 
     def told_until_ms(self, key: ContractKey) -> int | None:
         """The last minute such that it, all before it, and all larger bars that ended by then were told of."""
@@ -85,13 +82,20 @@ class HubBook:
             return None
         until_ms = minute_ms
         for interval in LARGER:
-            last_ms = self.finals_ms.get((key, interval))
-            if last_ms is None:
-                continue
-            end_ms = interval.next_open(last_ms)
-            if self.jumped_ms.get(key, 0) <= end_ms < interval.floor(minute_ms + MINUTE_MS):
-                until_ms = min(until_ms, end_ms - MINUTE_MS)
+            next_ms = self._next_ms(key, interval)
+            if next_ms is not None and next_ms < interval.floor(minute_ms + MINUTE_MS):
+                until_ms = min(until_ms, next_ms - MINUTE_MS)
         return until_ms
+
+    def _next_ms(self, key: ContractKey, interval: Interval) -> int | None:
+        """The open time of the larger bar that is to be told of next: the next one that lacks no minute."""
+        last_ms = self.finals_ms.get((key, interval))
+        if last_ms is None:
+            return None
+        next_ms, leap = interval.next_open(last_ms), self.leaps.get(key)
+        if leap is not None and next_ms < leap.stop_ms and leap.start_ms < interval.next_open(next_ms):
+            return interval.ceil(leap.stop_ms)
+        return next_ms
 
     def for_symbol(self, symbol: str) -> list[Subscribe]:
         """Who listens to a symbol, those to all symbols included."""
@@ -162,7 +166,7 @@ class Hub(Actor):
             if closed:
                 if interval is MINUTE:
                     if is_leap and bar.open_ms != last_ms + MINUTE_MS:
-                        self._book.jumped_ms[key] = bar.open_ms
+                        self._book.leaps[key] = Span(last_ms + MINUTE_MS, bar.open_ms)
                 elif self._book.lacks(key, completed):
                     self._book.held.setdefault(key, []).append(_Held(completed, self._book.awake_ms + HELD_MS))
                     continue
