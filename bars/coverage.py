@@ -12,8 +12,14 @@ LATE_ROWS_MS = DAY_MS
 """Bars missing at the end of an answer are taken for not existing only when they would be older than this."""
 
 
-def absences(asked: Span, bars: Sequence[Bar], interval: Interval, onboard_ms: int, now_ms: int) -> list[Span]:
+def absences(
+    asked: Span, bars: Sequence[Bar], interval: Interval, onboard_ms: int, now_ms: int, in_vain: Sequence[Span] = ()
+) -> list[Span]:
     """The spans for which the exchange was asked and has no bars, ascending.
+
+    What an answer leaves out before a bar of its own does not exist: the exchange has come further. Of what is missing
+    at its end, and that is all of an empty answer, it says nothing: a node may lag, or have lost something. That is
+    believed only of old bars, and only where several answers at different times had none of them.
 
     Before a contract's first trade there are none, and nobody needs to ask further back: a beginning that
     reaches back to the contract's launch is extended to time 0. The launch itself is no bound: the first bar
@@ -22,19 +28,20 @@ def absences(asked: Span, bars: Sequence[Bar], interval: Interval, onboard_ms: i
     Args:
         asked: whole buckets of `interval`.
         bars: what came, ascending.
+        in_vain: what was asked for often enough before, without any of it; ascending. See `Noted.is_believed`.
     """
-    if not bars:
-        if asked.stop_ms <= interval.floor(onboard_ms):
-            return [Span(0, asked.stop_ms)]  # nothing from before the launch can be late
-        if asked.start_ms <= interval.floor(onboard_ms):
-            return [Span(0, asked.stop_ms)] if asked.stop_ms <= now_ms - LATE_ROWS_MS else []
-        return [asked] if asked.stop_ms <= now_ms - LATE_ROWS_MS else []
-    holes = list(missing((bar.open_ms for bar in bars), asked, interval))
-    if holes and holes[0].start_ms == asked.start_ms and asked.start_ms <= interval.floor(onboard_ms):
-        holes[0] = Span(0, holes[0].stop_ms)
-    if holes and holes[-1].stop_ms == asked.stop_ms and asked.stop_ms > now_ms - LATE_ROWS_MS:
-        holes.pop()
-    return holes
+    launch_ms = interval.floor(onboard_ms)
+    if not bars and asked.stop_ms <= launch_ms:
+        return [Span(0, asked.stop_ms)]  # nothing from before the launch can be late
+    absent = list(missing((bar.open_ms for bar in bars), asked, interval))
+    if absent and absent[-1].stop_ms == asked.stop_ms:
+        end = absent.pop()
+        if asked.stop_ms <= now_ms - LATE_ROWS_MS:
+            parts = (end.intersect(span) for span in in_vain)
+            absent += [part for part in parts if not part.is_empty]
+    if absent and absent[0].start_ms == asked.start_ms <= launch_ms:
+        absent[0] = Span(0, absent[0].stop_ms)
+    return absent
 
 
 def lacking(asked: Span, bars: Sequence[Bar], interval: Interval, absent: Sequence[Span]) -> list[Span]:

@@ -40,6 +40,8 @@ class State(str, enum.Enum):
 
 ASKED_MAX = 6
 """So many requests for the same hole, and it counts as unfillable."""
+BELIEVED_AFTER = 2
+"""So many answers without any of a hole, the last of them an hour ago, and one more is believed: there are no bars."""
 
 
 def rest_ms(asked: int) -> int:
@@ -96,6 +98,10 @@ class Noted:
     def is_resting(self, now_ms: int) -> bool:
         """Whether it is not to be asked for at `now_ms`."""
         return self.asked >= ASKED_MAX or now_ms < self.asked_ms + rest_ms(self.asked)
+
+    def is_believed(self, now_ms: int) -> bool:
+        """Whether one more answer at `now_ms` without any of it says that the exchange has none of it."""
+        return self.asked >= BELIEVED_AFTER and now_ms >= self.asked_ms + rest_ms(BELIEVED_AFTER)
 
 
 def asked_again(known: Iterable[Noted], span: Span, now_ms: int) -> list[Noted]:

@@ -89,6 +89,11 @@ def resting(connection: sqlite3.Connection, contract_id: int, interval: Interval
     return [one.span for one in of_series(connection, contract_id, interval) if one.is_resting(now_ms)]
 
 
+def in_vain(connection: sqlite3.Connection, contract_id: int, interval: Interval, now_ms: int) -> list[Span]:
+    """The spans of a series of which one more answer at `now_ms` without them is believed, ascending."""
+    return [one.span for one in of_series(connection, contract_id, interval) if one.is_believed(now_ms)]
+
+
 def sweep(connection: sqlite3.Connection) -> None:
     """Forget what was filled, by whatever way. What is so for all contracts stays."""
     series = connection.execute("SELECT DISTINCT contract_id, interval FROM gap WHERE contract_id <> ?", (0,))

@@ -202,6 +202,12 @@ class Reader:
         with self._snapshot(f"gaps of {record.contract.symbol}") as connection:
             return gap_rows.resting(connection, record.id, interval, now_ms)
 
+    def in_vain(self, record: ContractRecord, interval: Interval, now_ms: int) -> list[Span]:
+        """Holes of a stored interval that were asked for in vain so often that one more answer without them, at
+        `now_ms`, is believed; ascending."""
+        with self._snapshot(f"gaps of {record.contract.symbol}") as connection:
+            return gap_rows.in_vain(connection, record.id, interval, now_ms)
+
     def gaps(self, now_ms: int, depths: Mapping[Interval, Depth] | None = None) -> list[Gap]:
         """The ledger at the exchange's time: every span without bars, and why; by symbol, interval and time.
 

@@ -9,7 +9,7 @@ import pytest
 
 from actors.filling.history import LEFT_TO_LIVE_MS, plan_pages, plans_for
 from actors.filling.jobs import PageJob, Plan, Priority
-from actors.filling.seeds import ASK_AGAIN_S, COMMIT_S, LOOKS_AT_ONCE, Seeds
+from actors.filling.seeds import ASK_AGAIN_S, COMMIT_S, IN_VAIN_REST_MS, LOOKS_AT_ONCE, Seeds
 from actors.messages import SeedWanted
 from bars import DAY, FIVE_MINUTES, FOUR_HOURS, HALF_HOUR, MINUTE, MINUTE_MS, STORED, WEEK, Interval, Span, aggregate
 from bars.coverage import LATE_ROWS_MS, absences
@@ -178,9 +178,21 @@ def test_what_a_seed_lacks_is_asked_for_once_and_the_seed_is_made_when_it_is_sto
     assert asking.made(0.5) == ([], [])
     assert asking.made(1.5) == ([], [])
     stored.put(some_bars(DAY, MONDAY_MS, 2), DAY, completes=False)
-    asking.seeds.stored(job)
+    asking.seeds.stored(job, asking.observed_ms)
     seeds, jobs = asking.made(1.75)
     assert (len(seeds), jobs) == (1, [])
+
+
+def test_a_page_that_brought_nothing_is_asked_for_again_two_minutes_of_the_exchange_later(stored: Stored) -> None:
+    _put_week_until(stored, [FOUR_HOURS, HALF_HOUR, MINUTE])
+    asking = Asking(stored, WEDNESDAY_4_31)
+    _, (job,) = asking.made(0.0)
+    asking.seeds.stored(job, asking.observed_ms)
+    asking.observed_ms += IN_VAIN_REST_MS - 1
+    assert asking.made(2.0) == ([], [])
+    asking.observed_ms += 1
+    _, (again,) = asking.made(4.0)
+    assert again.span == job.span
 
 
 def test_a_page_that_will_not_come_is_asked_for_again_but_not_soon(stored: Stored) -> None:
@@ -279,7 +291,7 @@ def test_what_an_answer_leaves_out(
         Span(0 if start is None else MONDAY_MS + start * MINUTE_MS, MONDAY_MS + stop * MINUTE_MS)
         for start, stop in expected
     ]
-    assert absences(ASKED, bars, MINUTE, onboard_ms, now_ms) == spans
+    assert absences(ASKED, bars, MINUTE, onboard_ms, now_ms, in_vain=[ASKED]) == spans
 
 
 def test_a_first_week_that_opens_before_the_launch_tells_that_there_was_none_before() -> None:

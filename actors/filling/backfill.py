@@ -40,7 +40,7 @@ from actors.messages import (
 )
 from actors.runtime.cell import Actor, Address
 from bars import COMPARED_AFTER_MS, MINUTE, MINUTE_MS, Bar, Contract, ContractKey, Interval, Patience, Span
-from bars.coverage import absences, lacking
+from bars.coverage import LATE_ROWS_MS, absences, lacking
 from bars.gaps import pages
 from bars.history import Depth, history_text
 from bars.interval import HOUR_MS
@@ -261,18 +261,26 @@ class Backfill(Actor):
             self._live_gaps.discard(key)
             job.reply_to.tell(MinutesFetched(closed, job.span))
             return
-        absent = absences(job.span, closed, job.interval, job.contract.onboard_ms, observed_ms)
+        in_vain = self._asked_in_vain(job, observed_ms)
+        absent = absences(job.span, closed, job.interval, job.contract.onboard_ms, observed_ms, in_vain)
         final = [bar for bar in closed if job.interval is not MINUTE or _is_final(bar, observed_ms)]
         changes: list[Change] = [] if job.priority is Priority.READ else [ContractsSeen([job.contract], only_new=True)]
         changes.append(ClosedBars(key, job.interval, final, Origin.REST, verified=True, absent=absent))
         if len(final) < len(closed):  # the reconciler looks at these again
             changes.append(ClosedBars(key, job.interval, closed[len(final) :], Origin.REST))
         left = lacking(job.span, closed, job.interval, absent)
-        if left and job.priority is not Priority.READ and job.span.stop_ms <= observed_ms - LOOK_AGAIN_MS:
+        late_ms = (
+            LATE_ROWS_MS if job.priority is Priority.READ else LOOK_AGAIN_MS
+        )  # clients ask often, and for the newest
+        if left and job.span.stop_ms <= observed_ms - late_ms:
             changes.append(GapsAsked(key, job.interval, left, observed_ms))
         at_once = self._reads.is_waited_for(job)
         self._storing.add(job)
         self._writer.tell(Store(changes, acknowledge=self.me, ticket=job, at_once=at_once))
+
+    def _asked_in_vain(self, job: PageJob, observed_ms: int) -> list[Span]:
+        record = self._reader.get(job.contract.key)
+        return [] if record is None else self._reader.in_vain(record, job.interval, observed_ms)
 
     def _stored(self, job: PageJob) -> None:
         self._pages_done += 1
@@ -280,7 +288,7 @@ class Backfill(Actor):
         self._reads.stored(job, self._now_s)
         plan = job.plan
         if plan is None:
-            self._seeds.stored(job)
+            self._seeds.stored(job, self._spending.observed_ms or 0)
             return
         if plan not in self._open_plans.get(plan.contract.key, ()):
             return  # of a former life

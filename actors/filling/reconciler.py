@@ -118,11 +118,15 @@ class Reconciler(Actor):
                     self._on_tick(observed_ms, monotonic_s)
             case RowsFetched(key, bars, asked, weight_limit):
                 self._limit = weight_limit
-                self._compare(key, bars, asked)
+                if bars:
+                    self._compare(key, bars, asked)
+                else:  # says nothing of the bars that are stored: some were there once
+                    self._leave(key)
             case RowsFailed(key, is_refused):
-                self._asked.discard(key)
                 if is_refused:
-                    self._refused_ms[key] = self._observed_ms
+                    self._leave(key)
+                else:
+                    self._asked.discard(key)
             case Stored(ContractKey() as key):
                 self._asked.discard(key)
             case _:
@@ -176,6 +180,11 @@ class Reconciler(Actor):
         refused_ms = self._refused_ms.get(key)
         rest_ms = REFUSED_FOR_GOOD_MS if one.record.contract.delivery_ms <= self._observed_ms else REFUSED_REST_MS
         return refused_ms is None or self._observed_ms - refused_ms >= rest_ms
+
+    def _leave(self, key: ContractKey) -> None:
+        """There is no sense in asking for this one again soon."""
+        self._asked.discard(key)
+        self._refused_ms[key] = self._observed_ms
 
     def _compare(self, key: ContractKey, rows: Sequence[Bar], asked: Span) -> None:
         record = self._reader.get(key)

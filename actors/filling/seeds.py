@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from actors.filling.jobs import PageJob, Priority
 from actors.messages import SeedWanted
-from bars import MINUTE, ContractKey, Interval, Span
+from bars import MINUTE, MINUTE_MS, ContractKey, Interval, Span
 from bars.gaps import Hole, pages
 from storage import Reader, Seed
 from wire.requests import PAGE_BARS
@@ -17,6 +17,8 @@ COMMIT_S = 3.0
 """The newest minutes may wait for the next commit: only after this long are they asked of REST."""
 LOOKS_AT_ONCE = 40
 ASK_AGAIN_S = 300.0
+IN_VAIN_REST_MS = 2 * MINUTE_MS
+"""A page that was stored and brought nothing is left alone for so long, on the exchange's clock."""
 
 
 @dataclass(slots=True)
@@ -26,6 +28,8 @@ class _Want:
     looked_s: float = -LOOK_EVERY_S
     asked: dict[tuple[Interval, Span], float] = field(default_factory=dict)
     """Pages on their way, and until when not to ask for them again."""
+    stored_ms: dict[tuple[Interval, Span], int] = field(default_factory=dict)
+    """When pages were stored: one that is still a hole brought nothing."""
 
 
 class Seeds:
@@ -46,7 +50,7 @@ class Seeds:
         before = self._wants.get(key)
         self._wants[key] = _Want(wanted, now_s if before is None else before.since_s)
         if before is not None:
-            self._wants[key].asked = before.asked
+            self._wants[key].asked, self._wants[key].stored_ms = before.asked, before.stored_ms
 
     def expect(self, key: ContractKey, interval: Interval) -> None:
         """A first screen that seeds can be made of is on its way: nothing needs to be asked for besides."""
@@ -56,11 +60,12 @@ class Seeds:
         """That first screen is stored."""
         self._expected.get(key, set()).discard(interval)
 
-    def stored(self, job: PageJob) -> None:
+    def stored(self, job: PageJob, observed_ms: int) -> None:
         """A page that was asked for is stored."""
         want = self._wants.get(job.contract.key)
         if want is not None:
             want.asked.pop((job.interval, job.span), None)
+            want.stored_ms[job.interval, job.span] = observed_ms
             want.looked_s = -LOOK_EVERY_S
 
     def refused(self, job: PageJob, now_s: float) -> None:
@@ -95,7 +100,8 @@ class Seeds:
             if (is_fresh and now_s - want.since_s < COMMIT_S) or hole.stop_ms + self._settle_ms > observed_ms:
                 continue
             for span in pages(hole, interval, PAGE_BARS):
-                if want.asked.get((interval, span), now_s) <= now_s:
+                stored_ms = want.stored_ms.get((interval, span), -IN_VAIN_REST_MS)
+                if want.asked.get((interval, span), now_s) <= now_s and stored_ms + IN_VAIN_REST_MS <= observed_ms:
                     want.asked[interval, span] = math.inf
                     jobs.append(PageJob(contract, interval, span, contract.scale, Priority.SEED))
         return jobs

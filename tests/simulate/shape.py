@@ -118,11 +118,14 @@ _STRENGTHS: Mapping[str, tuple[float, float]] = {
     "sleeps": (0.002, 0.02),
 }
 """How likely at least and at most, where it happens at all."""
+_EMPTY_SHARE = 0.12
+_EMPTY_STRENGTH = 0.005, 0.2
+"""Of `empty_rows`, which came later: drawn apart, so that it changes nothing else of a seed."""
 
 
 def drawn(seed: int) -> Shape:
     """The shape of a seed."""
-    random = Random(f"{seed}/shape")
+    random, empty = Random(f"{seed}/shape"), Random(f"{seed}/empty rows")
     speed = random.choice(SPEEDS)
     start_ms = _start_ms(random)
     lasts_ms = round(BEATS * BEAT_S * speed * 1_000)
@@ -144,7 +147,7 @@ def drawn(seed: int) -> Shape:
         seed=seed,
         plan=plan,
         speed=speed,
-        phases=tuple(_phases(random)),
+        phases=tuple(_with_empty_rows(phase, empty) for phase in _phases(random)),
         options=_options(random, contracts),
         never=_never(random, plan, soon),
         revised_after_ms=random.choice(REVISED_AFTER_MS),
@@ -262,6 +265,12 @@ def _phases(random: Random) -> list[Phase]:
         turns = 1_000_000 if end in (End.GO_ON, End.STOPPED) else random.randrange(10, 6_000)
         phases.append(Phase(BEATS // count, trouble, end, turns, _away_ms(random) if end is not End.GO_ON else 0))
     return phases
+
+
+def _with_empty_rows(phase: Phase, random: Random) -> Phase:
+    if phase.trouble == Trouble() or random.random() >= _EMPTY_SHARE:
+        return phase
+    return replace(phase, trouble=replace(phase.trouble, empty_rows=_strength(random, *_EMPTY_STRENGTH)))
 
 
 def _calm(random: Random) -> Phase:

@@ -47,6 +47,8 @@ class Trouble:
     """Of requests for klines: answered as some seconds ago."""
     changed_rows: float = 0.0
     """Of recent minutes in such answers: something else than what the exchange keeps in the end."""
+    empty_rows: float = 0.0
+    """Of requests for klines: from then on those of that symbol are answered without a row, for a while."""
     stale_contracts: float = 0.0
     """Of requests for exchangeInfo: answered as some minutes ago."""
 

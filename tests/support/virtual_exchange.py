@@ -48,6 +48,7 @@ from wire.requests import KlinesRequest, klines_weight
 STALE_MS_MAX = 13 * SECOND_MS
 """Nodes that lag so much were seen."""
 STALE_CONTRACTS_MS_MAX = 10 * MINUTE_MS
+EMPTY_MS_MAX = 50 * MINUTE_MS
 TOO_MANY_REQUESTS = 429
 
 
@@ -95,6 +96,7 @@ class VirtualExchange:
         self._late: list[_Parcel] = []
         self._numbers = itertools.count()
         self._away_until_ms = 0
+        self._empty_until_ms: dict[str, int] = {}
 
     # --- time
 
@@ -179,7 +181,7 @@ class VirtualExchange:
         at_ms = self.now_ms
         if self.hits("stale_rows", self.trouble.stale_rows):
             at_ms -= self.random("stale_rows").randrange(STALE_MS_MAX)
-        bars = klines(self.world, series, request, at_ms)
+        bars = [] if self._is_empty(request.symbol) else klines(self.world, series, request, at_ms)
         if request.interval is MINUTE:
             never = self.never.get(request.symbol, ())
             bars = [self._as_told(request.symbol, bar) for bar in bars if bar.open_ms not in never]
@@ -202,6 +204,15 @@ class VirtualExchange:
         if self.hits("unknown_symbols", self.trouble.unknown_symbols):
             raise InvalidSymbol("asking for klines: unknown today", status=400, code=-1121, message="Invalid symbol.")
         return series
+
+    def _is_empty(self, symbol: str) -> bool:
+        """Whether a node answers that has nothing of a symbol."""
+        trouble = self.trouble
+        if not trouble.empty_rows:
+            return False
+        if self._empty_until_ms.get(symbol, 0) <= self.now_ms and self.hits("empty_rows", trouble.empty_rows):
+            self._empty_until_ms[symbol] = self.now_ms + self.random("empty_rows").randrange(EMPTY_MS_MAX)
+        return self.now_ms < self._empty_until_ms.get(symbol, 0)
 
     def _as_told(self, symbol: str, bar: Bar) -> Bar:
         """A row as REST shows it at present."""

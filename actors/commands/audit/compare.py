@@ -172,15 +172,19 @@ class _Audit:
         """Store the exchange's bars where ours differ or are missing and are no better; whether there was anything."""
         changes = []
         for interval in (interval for interval in STORED if interval in window.theirs):
-            verdict, theirs = verdicts[interval], window.theirs[interval]
+            verdict = verdicts[interval]
             bars = [one.theirs for one in (*verdict.different, *verdict.disputed) if not one.is_better_here]
             bars += verdict.missing_here
-            absent = absences(
-                window.spans[interval], theirs, interval, window.record.contract.onboard_ms, self._asking.observed_ms
-            )
+            absent = self._absences(window, interval)
             if bars or absent:
                 key = window.record.key
                 changes.append(ClosedBars(key, interval, bars, Origin.REST, verified=True, absent=absent))
         if changes:
             store.commit(changes, durable=True)
         return bool(changes)
+
+    def _absences(self, window: Window, interval: Interval) -> list[Span]:
+        record, now_ms = window.record, self._asking.observed_ms
+        in_vain = self._reader.in_vain(record, interval, now_ms)
+        onboard_ms = record.contract.onboard_ms
+        return absences(window.spans[interval], window.theirs[interval], interval, onboard_ms, now_ms, in_vain)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from actors.commands.bulk.jobs import FileJob, PageJob
-from actors.commands.bulk.ledger import archive_hole, asked_in_vain
+from actors.commands.bulk.ledger import archive_hole, asked_in_vain, not_there
 from actors.commands.bulk.report import Meter
 from actors.commands.bulk.series import Series
 from bars import Bar, BarError, Interval, Span
@@ -77,6 +77,7 @@ class Intake:
             return
         file = LoadedFile(period.text, value.sha256) if series.covers(period) else None
         report = self._store.commit([ArchivedBars(series.contract.key, series.interval, table, file)])
+        series.read.add(period)
         if len(table):
             first_ms = table.opens_ms[0]
             series.first_loaded_ms = min(first_ms, series.first_loaded_ms or first_ms)
@@ -101,7 +102,8 @@ class Intake:
                 self._commit(asked_in_vain(series, span, [], [], self._now_ms))
             return
         contract, interval = series.contract, series.interval
-        absent = absences(span, value, interval, contract.onboard_ms, self._now_ms)
+        in_vain = not_there(series, span, self._reader, self._now_ms)
+        absent = absences(span, value, interval, contract.onboard_ms, self._now_ms, in_vain)
         change = ClosedBars(contract.key, interval, value, Origin.REST, verified=True, completes=False, absent=absent)
         vain = asked_in_vain(series, span, value, absent, self._now_ms)
         self._count(interval, "rest", self._store.commit([change, *vain]))

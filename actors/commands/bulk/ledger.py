@@ -29,6 +29,15 @@ def asked_in_vain(series: Series, span: Span, bars: Sequence[Bar], absent: Seque
     return [GapsAsked(series.contract.key, series.interval, left, now_ms)]
 
 
+def not_there(series: Series, span: Span, reader: Reader, now_ms: int) -> list[Span]:
+    """What REST may be believed not to have when it answers without it: the archive, which has all else of those days,
+    lacks it too, or REST was asked often enough before."""
+    if series.archive_lacks(span):
+        return [span]
+    record = reader.get(series.contract.key)
+    return [] if record is None else reader.in_vain(record, series.interval, now_ms)
+
+
 def left_over(series: Sequence[Series], reader: Reader, now_ms: int) -> Iterator[Change]:
     """The holes of the archive that nothing else has filled; what was noted of others is forgotten."""
     for one in series:

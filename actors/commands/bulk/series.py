@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from bars import Contract, Interval, Span
-from bars.gaps import merge
+from bars.gaps import merge, subtract
 from bars.history import Depth
 from storage import Reader
 from wire.archive import MONTH, Period, period_of
@@ -65,6 +65,8 @@ class Series:
     known: Mapping[str, str] = field(default_factory=dict)
     """SHA-256 by period of the files that were loaded in former runs."""
     tried: set[Period] = field(default_factory=set)
+    read: set[Period] = field(default_factory=set)
+    """The files that were loaded, now or in former runs."""
     asked: list[Span] = field(default_factory=list)
     problems: list[tuple[Span, str]] = field(default_factory=list)
     first_loaded_ms: int | None = None
@@ -82,8 +84,9 @@ class Series:
         for the archive replaces files now and then."""
         record = reader.get(self.contract.key)
         self.known = {} if record is None else reader.loaded_files(record, self.interval)
+        self.read = {period for text in self.known if (period := period_of(f"-{text}.zip")) is not None}
         if self.source is not Source.ARCHIVE:
-            self.tried = {period for text in self.known if (period := period_of(f"-{text}.zip")) is not None}
+            self.tried = set(self.read)
 
     def next_steps(self, holes: Sequence[Span]) -> Steps:
         """What to do next, and note it as tried."""
@@ -122,6 +125,10 @@ class Series:
     def is_archive_hole(self, hole: Span) -> bool:
         """Whether the archive alone was asked for what is missing, and has it neither now nor soon."""
         return self.source is Source.ARCHIVE and not self._is_before_first(hole) and not self._is_tail(hole)
+
+    def archive_lacks(self, hole: Span) -> bool:
+        """Whether files that should have it were read, and have it not."""
+        return not list(subtract([hole], merge(Span(one.start_ms, one.stop_ms) for one in self.read)))
 
     def _is_before_first(self, hole: Span) -> bool:
         """Whether nothing of the first month is before it."""
