@@ -14,10 +14,12 @@ import pytest
 import websocket
 from binance.client import Client  # type: ignore[import-untyped]
 from binance.exceptions import BinanceAPIException  # type: ignore[import-untyped]
+from jsonschema import Draft202012Validator
 
 from tests.support.ports import HOST, Reply, ask, connected, is_closed, read_reply, request
 from web import Access, WebServer
 from web.guard import BODY_MAX, PIECE
+from web.openapi import document
 
 TOKEN = "correct-horse_battery.staple~7"
 FORMS = [
@@ -228,6 +230,24 @@ def test_a_body_that_does_not_come_is_not_waited_for(server: WebServer, monkeypa
     monkeypatch.setattr("web.guard.BODY_S", 0.1)
     reply = ask(server.port, b"POST /x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nabc")
     expect_refusal(reply, 408, "error")
+
+
+@pytest.mark.parametrize("path", ["/api/klines", "/healthz", "/fapi/v1/klines", "/udf/config"])
+def test_what_it_refuses_by_is_told_in_the_openapi_document(
+    server: WebServer, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("web.guard.BODY_S", 0.1)
+    head, told = f"GET {path} HTTP/1.1\r\nHost: ", document()
+    for status, asked in {
+        403: f"{head}evil.example\r\n\r\n",
+        408: f"{head}localhost\r\nContent-Length: 9\r\n\r\nabc",
+        413: f"{head}localhost\r\nContent-Length: {BODY_MAX + 1}\r\n\r\n" + "a" * (BODY_MAX + 1),
+        431: f"{head}localhost\r\nX: {'a' * 20_000}\r\n\r\n",
+    }.items():
+        reply = ask(server.port, asked.encode())
+        assert reply.status == status
+        (content,) = told["paths"][path]["get"]["responses"][str(status)]["content"].values()
+        Draft202012Validator({**content["schema"], "components": told["components"]}).validate(json.loads(reply.body))
 
 
 @pytest.mark.parametrize(

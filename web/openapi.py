@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from bars.contract import PERPETUAL_TYPES
+from web.access import SIZE_MAX
 from web.answers import INCOMPLETE_HEADER
 from web.compatible import WEIGHT_HEADER
+from web.guard import BODY_MAX, BODY_S
 from web.native import TIME_DIGITS_MAX
 from web.openapi_schemas import Schema, ref, schemas
 from web.udf import SECONDS_DIGITS_MAX
@@ -206,6 +208,9 @@ def _page(
     every = {
         401: _refused(error, "a token is set, and was not given"),
         403: _refused(error, "asked under a host name that nobody gave, or by another site's page with a cookie"),
+        408: _refused(error, f"a body did not arrive within {BODY_S:g} s"),
+        413: _refused(error, f"a body of more than {BODY_MAX} bytes"),
+        431: _refused(error, f"path, query and headers of more than {SIZE_MAX} bytes"),
         503: _refused(error, "the data cannot be read just now, the exchange's time is not known, or no place is free"),
     }
     return {
