@@ -59,7 +59,7 @@ LOOK_AGAIN_MS = HOUR_MS
 """A contract's history is looked at soon after its start, when live bars have joined on, and every hour then."""
 ATTEMPTS_MAX = 5
 STORING_MAX = 100
-"""While so many pages wait for the disk no more are fetched for it: 50,000 bars of 400 bytes. A minute's whole weight
+"""While so many pages wait for the disk no more are fetched for it: 50,000 bars of 470 bytes. A minute's whole weight
 brings 600 pages, and a disk that works takes each within half a second."""
 REPORT_EVERY_S = 1.0
 
