@@ -77,9 +77,10 @@ def test_minutes_that_were_stored_by_other_ways_and_not_told_of_are_gone_through
     assert next_minute(stored, told=102, now=103) == 100  # told of, and not stored yet
 
 
-def test_what_was_told_of_long_ago_does_not_count(stored: Stored) -> None:
+def test_what_was_told_of_counts_however_long_ago(stored: Stored) -> None:
     stored.put(some_bars(MINUTE, MONDAY_MS + 200 * MINUTE_MS, 50))
-    assert next_minute(stored, told=60, now=250) == 250
+    assert next_minute(stored, told=60, now=250) == 61
+    assert next_minute(stored, now=250) == 250
 
 
 def test_what_was_told_of_counts_also_where_nothing_recent_is_stored(stored: Stored) -> None:

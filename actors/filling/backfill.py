@@ -184,9 +184,10 @@ class Backfill(Actor):
 
     def _resume_ms(self, key: ContractKey, final_ms: int | None) -> int | None:
         """Where the stored minutes end, or, if that is earlier, those whose finals went out: what was stored by other
-        ways meanwhile is to be told of all the same. None when both are long ago."""
+        ways meanwhile is to be told of all the same, however long ago that was. None when nothing was told of, and
+        nothing recent is stored."""
         stored_ms = self._stored_until_ms(key)
-        if final_ms is None or self._is_long_ago(final_ms):
+        if final_ms is None:
             return stored_ms
         return final_ms + MINUTE_MS if stored_ms is None else min(stored_ms, final_ms + MINUTE_MS)
 

@@ -50,8 +50,6 @@ class Aggregator(Actor):
         self._knows_start = False
         """Until then minutes are those that a former life did not come to: the stream, which falls with it, sends them
         again, after one that was lost. Published before that one they would keep it back. So when a stream begins."""
-        self._is_leap = False
-        """Whether what comes next follows on nothing."""
         self._watched: frozenset[Interval] = frozenset()
         self._is_known = False
         """Whether the hub has answered."""
@@ -89,7 +87,7 @@ class Aggregator(Actor):
                 self._knows_start = False
                 self._hub.tell(message)
             case MinutesFrom(open_ms):
-                self._knows_start = self._is_leap = True
+                self._knows_start = True
                 self._cascade.begin_at(open_ms)
             case MinuteRevised(bar, by_rest):
                 self._revise(bar, by_rest)
@@ -120,8 +118,7 @@ class Aggregator(Actor):
         changes += [self._closed_bars(interval, bar, Origin.AGGREGATED, completes=True) for interval, bar in larger]
         self._writer.tell(Store(changes, acknowledge=None if ticket is None else self.me, ticket=ticket))
         closed = [IntervalBar(MINUTE, minute), *larger]
-        is_leap, self._is_leap = self._is_leap or not is_next, False
-        self._hub.tell(BarsPublished(self._contract.key, closed, closed=True, said=said, is_leap=is_leap))
+        self._hub.tell(BarsPublished(self._contract.key, closed, closed=True, said=said, is_leap=not is_next))
         self._has_changed = True
 
     def _leave(self, minute: Bar, larger: Sequence[IntervalBar]) -> object | None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
-from actors.filling.backfill import RESUME_WITHIN_MS
-from actors.messages import BarsPublished, FillHole, Resume
+from actors.messages import BarsPublished, FillHole
 from bars import MINUTE, MINUTE_MS, Bar, ContractKey, Interval, Span
 from tests.simulate.shape import clock
 from wire.published import BarEvent
@@ -30,22 +28,11 @@ class Finals:
         self._newest_ms: dict[Series, int] = {}
         self._progress_ms: dict[ContractKey, int] = {}
         self._excused: dict[ContractKey, list[Span]] = {}
-        self._jumps: Counter[ContractKey] = Counter()
-        self._jumped: set[ContractKey] = set()
 
-    def on_message(self, name: str, message: object, now_ms: int) -> None:
+    def on_message(self, message: object) -> None:
         """Learn of minutes that a stream goes on without, knowingly: no finals can come of them."""
-        match message:
-            case FillHole(contract, span):
-                self._excused.setdefault(contract.key, []).append(span)
-            case Resume(next_ms):
-                symbol, onboard_ms = name.removeprefix("stream ").rsplit("@", 1)
-                key = ContractKey(symbol, int(onboard_ms))
-                told_ms = self._newest_ms.get((key, MINUTE))
-                if next_ms is None or (told_ms is not None and now_ms - told_ms > RESUME_WITHIN_MS):
-                    self._jumps[key] += 1
-                    if told_ms is not None:
-                        self._jumped.add(key)
+        if isinstance(message, FillHole):
+            self._excused.setdefault(message.contract.key, []).append(message.span)
 
     def deliver(self, event: BarEvent) -> bool:
         """Take one bar."""
@@ -59,9 +46,6 @@ class Finals:
         if not closed and interval is MINUTE:
             self._progress_ms[key] = bar.open_ms
         if closed:
-            if interval is MINUTE and self._jumps[key] and bar.open_ms != last_ms + MINUTE_MS:
-                self._jumps[key] -= 1
-                self._excused.setdefault(key, []).append(Span(last_ms + MINUTE_MS, bar.open_ms))
             self._newest_ms[series] = bar.open_ms
             self._finals.setdefault(series, []).append(bar)
         return True
@@ -76,8 +60,7 @@ class Finals:
         """
         lost = {(sent.key, interval, bar.open_ms) for sent in unheard for interval, bar in sent.bars}
         for (key, interval), bars in self._finals.items():
-            is_lost = is_much_lost or key in self._jumped
-            if key in self._relisted or (is_lost and interval is not MINUTE):
+            if key in self._relisted or (is_much_lost and interval is not MINUTE):
                 continue  # the frames of the one that came after it may reach it until somebody says so
             never = self._never.get(key.symbol, frozenset())
             told_ms = {bar.open_ms for bar in bars}

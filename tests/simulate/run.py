@@ -255,8 +255,8 @@ class _Simulation:
     def _take_account(self) -> None:
         """Of a process that has ended."""
         system, outcome = self._system, self.outcome
-        for name, message in system.turns.waiting():
-            self._finals.on_message(name, message, self._exchange.now_ms)
+        for _, message in system.turns.waiting():
+            self._finals.on_message(message)
         outcome.turns += system.turns.taken
         outcome.crashes += system.crashes
         outcome.finals += self._finals.count
@@ -277,7 +277,7 @@ class _Simulation:
         self._event(f"FAILED: {text}")
 
     def _told(self, name: str, message: object) -> None:
-        self._finals.on_message(name, message, self._exchange.now_ms)
+        self._finals.on_message(message)
         if self._trace is not None:
             self._trace.message(name, message)
 
