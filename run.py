@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import errno
 import faulthandler
-import gc
 import logging
 import os
 import queue
@@ -35,6 +34,7 @@ from actors.shell.command_line import Command, parse
 from actors.shell.commands import TEMPORARY
 from actors.shell.errands import audit, backfill, backup, export, failed, status
 from actors.shell.log_lines import LineFormatter, Stderr
+from actors.shell.memory import calm_collector, share_arenas
 from actors.shell.terminal import LOG_PERIOD_S, progress
 from exchange import ExchangeError
 from exchange.proxy import InvalidProxy
@@ -44,8 +44,6 @@ from web import Access, ClosedHold, PushServer, Sources, WebServer, make_app, ro
 
 logger = logging.getLogger("barkeep")
 
-GARBAGE_FROM = 50_000
-"""So many objects that may be part of cycles have to be new before it is looked for cycles among them."""
 SIGNAL_DELAY_S = 0.2
 """At most so long after a signal the ordered stop begins."""
 
@@ -56,6 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         command = parse(sys.argv[1:] if argv is None else argv, os.environ)
         set_up_logging(command.settings)
         calm_collector()
+        share_arenas()
         return run(command)
     except (BadOption, InvalidProxy) as error:
         return failed(error, status=2)
@@ -95,15 +94,6 @@ def run(command: Command) -> int:
 
 
 # Logging
-
-
-def calm_collector() -> None:
-    """Have Python look for cyclic garbage more rarely.
-
-    A thousand contracts are some 300,000 objects that stay, and every second 10,000 come and go by themselves: by
-    default that sets off a look at all of them every few seconds, a tenth of the CPU at 1,200 events a second.
-    """
-    gc.set_threshold(GARBAGE_FROM)
 
 
 def set_up_logging(settings: Settings) -> None:

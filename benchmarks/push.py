@@ -26,10 +26,10 @@ from typing import Any, NamedTuple
 import msgspec
 
 from actors import BarSystem
+from actors.shell.memory import calm_collector
 from bars import MINUTE, Bar, ContractKey, Interval, Scale
 from benchmarks.harness import Figure
 from exchange.simulated import ContractPlan, RecordedFrame, SimulatedExchange, WorldPlan
-from run import calm_collector
 from storage import BarStore, Reader
 from web import PushServer, Sources, WebServer, make_app
 from wire.frames import KlineEvent, decode_frame, kline_event
