@@ -169,7 +169,8 @@ def _is_lively(connection: sqlite3.Connection, contract_id: int, part: Span, par
 def _told(connection: sqlite3.Connection, contract_id: int, run: Span) -> _Told:
     """Of bars wholly within the run: a larger one may have been traded before or after it.
 
-    A five-minute bar with trades tells only where its minutes do not: else some of them may have had none.
+    A five-minute bar with trades tells only where its minutes do not: else some of them may have had none, also of
+    those that are not stored.
     """
     rows = connection.execute(
         f"""SELECT open_minute, interval, trades > 0 OR volume > 0 FROM bar
@@ -183,7 +184,7 @@ def _told(connection: sqlite3.Connection, contract_id: int, run: Span) -> _Told:
         for at, length, is_traded in rows
         if is_traded and (length == minute or traded.isdisjoint(range(at, at + length)))
     ]
-    covered = merge(_bar_span(at, length) for at, length, _ in rows)
+    covered = merge(_bar_span(at, length) for at, length, is_traded in rows if length == minute or not is_traded)
     return _Told(merge(spans), covered, any(length == minute for _, length, _ in rows))
 
 

@@ -292,6 +292,15 @@ def test_a_pause_is_only_where_two_contracts_have_bars() -> None:
         assert first.reader.pauses(look) == [Span(at(40), at(56))]
 
 
+def test_a_traded_five_minute_bar_says_nothing_of_those_of_its_minutes_that_are_not_stored() -> None:
+    with a_store(a_contract(onboard_ms=1)) as sleepy:
+        sleepy.put([empty(bar) if 30 <= index < 35 else bar for index, bar in enumerate(minutes(0, 200))])
+        for db in (sleepy.another(a_contract(onboard_ms=2)), sleepy.another(a_contract(onboard_ms=3))):
+            db.put(fives(0, 30) + fives(30, 200), FIVE_MINUTES)
+            db.put(minutes(33, 200))
+        assert sleepy.reader.pauses(Span(at(0), at(200))) == []
+
+
 def test_the_halt_of_2023_09_12_is_found_in_recorded_months(recorded: Recorded) -> None:
     with a_store(a_contract("NEARUSDT", onboard_ms=1)) as near:
         avax = Stored(near.path, near.store, near.reader, a_contract("AVAXUSDT", onboard_ms=2))
