@@ -94,6 +94,11 @@ def in_vain(connection: sqlite3.Connection, contract_id: int, interval: Interval
     return [one.span for one in of_series(connection, contract_id, interval) if one.is_believed(now_ms)]
 
 
+def told(connection: sqlite3.Connection, contract_id: int, interval: Interval) -> list[Span]:
+    """The spans of a series of which somebody knows why they are holes, ascending."""
+    return [one.span for one in of_series(connection, contract_id, interval) if one.reason is not None]
+
+
 def sweep(connection: sqlite3.Connection) -> None:
     """Forget what was filled, by whatever way. What is so for all contracts stays."""
     series = connection.execute("SELECT DISTINCT contract_id, interval FROM gap WHERE contract_id <> ?", (0,))

@@ -202,6 +202,12 @@ class Reader:
         with self._snapshot(f"gaps of {record.contract.symbol}") as connection:
             return gap_rows.resting(connection, record.id, interval, now_ms)
 
+    def told_holes(self, record: ContractRecord, interval: Interval, span: Span) -> list[Span]:
+        """What is missing of a stored interval within a half-open span, as far as somebody knows why; ascending."""
+        with self._snapshot(f"gaps of {record.contract.symbol}") as connection:
+            parts = (one.intersect(span) for one in gap_rows.told(connection, record.id, interval))
+            return [hole for part in parts for hole in holes.find(connection, record.id, interval, part)]
+
     def in_vain(self, record: ContractRecord, interval: Interval, now_ms: int) -> list[Span]:
         """Holes of a stored interval that were asked for in vain so often that one more answer without them, at
         `now_ms`, is believed; ascending."""

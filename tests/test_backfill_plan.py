@@ -15,7 +15,8 @@ from bars import DAY, FIVE_MINUTES, FOUR_HOURS, HALF_HOUR, MINUTE, MINUTE_MS, ST
 from bars.coverage import LATE_ROWS_MS, absences
 from bars.history import ALL, Depth, parse_history
 from bars.interval import DAY_MS, HOUR_MS
-from storage import GapsAsked, Seed
+from bars.ledger import Reason
+from storage import GapNoted, GapsAsked, Seed
 from tests.support.actors import Stage
 from tests.support.market import MONDAY_MS, a_bar, a_contract, some_bars
 from tests.support.stored import Stored, a_store
@@ -254,6 +255,19 @@ def test_of_many_wishes_some_are_looked_at_each_time_and_all_in_turn(stored: Sto
         seeds.want(SeedWanted(one.contract, WEDNESDAY_4_31, Stage().recorder("aggregator").address), 0.0)
     made = [len(seeds.made(0.0, WEDNESDAY_4_31)[0]) for _ in range(2)]
     assert made == [LOOKS_AT_ONCE, 1]
+
+
+def test_what_was_found_missing_before_the_first_stored_bar_is_asked_for_too(stored: Stored) -> None:
+    hole = Span(MONDAY_MS - 3 * HOUR_MS, MONDAY_MS - 3 * HOUR_MS + MINUTE_MS)
+    stored.put(some_bars(MINUTE, MONDAY_MS - HOUR_MS, 55))
+    assert _pages(stored, MINUTE, Priority.DEPTH, "none") == []
+    stored.store.commit([GapNoted(stored.contract.key, MINUTE, hole, Reason.UNFILLABLE, MONDAY_MS)])
+    assert _pages(stored, MINUTE, Priority.DEPTH, "none") == [hole]
+    assert _pages(stored, MINUTE, Priority.SCREEN, "none") == []
+    for _ in range(2):
+        stored.store.commit([GapsAsked(stored.contract.key, MINUTE, [hole], MONDAY_MS)])
+    assert _pages(stored, MINUTE, Priority.DEPTH, "none") == []
+    assert _pages(stored, MINUTE, Priority.DEPTH, "none", MONDAY_MS + 2 * HOUR_MS)[-1] == hole
 
 
 # --- what answers leave out

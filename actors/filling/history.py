@@ -32,7 +32,8 @@ def plan_pages(plan: Plan, depth: Depth, reader: Reader, settled_ms: int) -> lis
     """The pages that a plan still lacks, newest first, none reaching beyond `settled_ms`.
 
     Holes that were asked for in vain rest for a growing time, and for ever in the end. Depth also fills what is
-    missing behind it, back to the oldest bar that is stored, and leaves the newest minutes to the live feed.
+    missing behind it, back to the oldest bar that is stored, and what was found missing even before; it leaves the
+    newest minutes to the live feed.
     """
     contract, interval = plan.contract, plan.interval
     record = reader.get(contract.key)
@@ -47,9 +48,13 @@ def plan_pages(plan: Plan, depth: Depth, reader: Reader, settled_ms: int) -> lis
         first_ms = reader.first_open_ms(record, interval)
         start_ms = start_ms if first_ms is None else min(start_ms, first_ms)
     span = Span(max(interval.ceil(start_ms), 0), stop_ms)
-    if span.is_empty:
-        return []
-    holes = [span] if record is None else reader.holes(record, interval, span)
+    if record is None:
+        holes = [] if span.is_empty else [span]
+    else:
+        holes = reader.holes(record, interval, span)
+        if plan.priority is Priority.DEPTH:
+            earlier = Span(0, min(span.start_ms, span.stop_ms))
+            holes = [*reader.told_holes(record, interval, earlier), *holes]
     wanted_ms = depth.start_ms(settled_ms, interval)
     wanted = [worth_filling(hole, interval, wanted_ms) for hole in subtract(holes, resting)]
     return [page for hole in reversed(wanted) for page in pages(hole, interval, PAGE_BARS)]
