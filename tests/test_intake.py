@@ -151,6 +151,27 @@ def test_what_a_page_lacks_is_asked_for_in_vain(taking: Taking) -> None:
     assert [gap.span for gap in noted if gap.interval is MINUTE and gap.span == hole] == [hole]
 
 
+def test_an_empty_page_is_believed_where_the_archives_file_lacks_those_bars_too(taking: Taking) -> None:
+    day = some_bars(MINUTE, MONDAY_MS, DAY_MS // MINUTE_MS)
+    hole = Span(day[20].open_ms, day[30].open_ms)
+    taking.page([], hole)
+    assert taking.db.reader.holes(taking.db.record, MINUTE, hole) == [hole]
+    taking.file(a_file(csv([*day[:20], *day[30:]])))
+    taking.page([], hole)
+    assert taking.db.reader.holes(taking.db.record, MINUTE, hole) == []
+    (gap,) = (gap for gap in taking.gaps() if gap.span == hole)
+    assert gap.reason is Reason.NO_TRADES
+
+
+def test_where_no_file_was_read_an_empty_page_is_believed_by_the_third_download_hours_later(taking: Taking) -> None:
+    later = Intake(taking.db.store, taking.db.reader, taking.meter, taking.added, NOW_MS + HOUR_MS)
+    for _ in range(3):
+        taking.page([])
+        assert taking.db.reader.holes(taking.db.record, MINUTE, FIRST_TEN) == [FIRST_TEN]
+    later.take(PageJob(taking.series, FIRST_TEN), [])
+    assert taking.db.reader.holes(taking.db.record, MINUTE, FIRST_TEN) == []
+
+
 def test_a_refused_page_is_told_and_asked_for_in_vain_another_failure_only_told(taking: Taking) -> None:
     taking.page(Unreachable("asking for bars: nobody"))
     assert taking.problems == ["REST: asking for bars: nobody"]
