@@ -8,7 +8,8 @@ from random import Random
 
 import pytest
 
-from actors.filling.backfill import RESUME_WITHIN_MS, Backfill
+from actors.filling.backfill import Backfill
+from actors.filling.resuming import RESUME_WITHIN_MS
 from actors.messages import Resume, ResumeWanted, Tick
 from actors.runtime.cell import Cell
 from bars import MINUTE, MINUTE_MS, Patience

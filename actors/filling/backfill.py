@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 import math
-from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
-from actors.filling.history import plan_pages, plans_for
+from actors.filling.answers import changes_from
 from actors.filling.jobs import Fetched, FetchFailed, InfoJob, Job, PageJob, Plan, Priority, TimeJob
+from actors.filling.plans import Plans
 from actors.filling.reads import Reads
+from actors.filling.resuming import resume_ms
 from actors.filling.seeds import Seeds
 from actors.filling.spending import Spending
 from actors.messages import (
@@ -39,24 +40,17 @@ from actors.messages import (
     Tick,
 )
 from actors.runtime.cell import Actor, Address
-from bars import COMPARED_AFTER_MS, MINUTE, MINUTE_MS, Bar, Contract, ContractKey, Interval, Patience, Span
-from bars.coverage import LATE_ROWS_MS, absences, lacking
+from bars import MINUTE, MINUTE_MS, Bar, Contract, ContractKey, Interval, Patience, Span
 from bars.gaps import pages
 from bars.history import Depth, history_text
-from bars.interval import HOUR_MS
 from bars.ledger import ASKED_MAX, Reason
 from exchange import Backoff, ExchangeError, InvalidAnswer, Refused, WeightBudget
-from storage import EXCHANGE_INFO, Change, ClosedBars, ContractsSeen, GapNoted, GapsAsked, Origin, Reader
+from storage import EXCHANGE_INFO, ContractsSeen, GapNoted, GapsAsked, Reader
 from wire.exchange_info import parse_exchange_info
 from wire.requests import CATCH_UP_BARS, PAGE_BARS
 
 logger = logging.getLogger(__name__)
 
-RESUME_WITHIN_MS = CATCH_UP_BARS * MINUTE_MS
-"""A stream goes on where its stored minutes end if one request of weight 1 brings what lies between."""
-LOOK_SOON_MS = 10 * MINUTE_MS
-LOOK_AGAIN_MS = HOUR_MS
-"""A contract's history is looked at soon after its start, when live bars have joined on, and every hour then."""
 ATTEMPTS_MAX = 5
 STORING_MAX = 100
 """While so many pages wait for the disk no more are fetched for it: 50,000 bars of 470 bytes. A minute's whole weight
@@ -96,8 +90,6 @@ class Backfill(Actor):
         self._queue = self._spending.queue
         self._storing: set[PageJob] = set()
         self._live_gaps: set[ContractKey] = set()
-        self._next_look_ms: dict[ContractKey, int] = {}
-        self._open_plans: dict[ContractKey, set[Plan]] = {}
         self._reported_s = 0.0
         self._pages_done = 0
 
@@ -108,6 +100,7 @@ class Backfill(Actor):
         if stated is not None:
             self._spending.budget.set_limit(parse_exchange_info(stated.encode()).weight_per_minute)
         self._seeds = Seeds(self._reader, self._settle_ms)
+        self._plans = Plans(self._reader, self._depths, self._queue, self._seeds)
         self._reads = Reads()
         self._held.callback(self._reads.end, "the data service is beginning anew or ending")
         self._spending.begin(self._fetchers())
@@ -132,13 +125,13 @@ class Backfill(Actor):
             case SpanWanted():
                 self._want_span(message)
             case ResumeWanted(key, reply_to, final_ms, life):
-                reply_to.tell(Resume(self._resume_ms(key, final_ms), life))
+                reply_to.tell(Resume(resume_ms(self._reader, key, final_ms, self._spending.now_ms), life))
             case FillHole():
                 self._fill_hole(message)
             case RowsWanted(contract, span, reply_to):
                 self._queue.push(PageJob(contract, MINUTE, span, contract.scale, Priority.VERIFY, reply_to))
             case KeepHistory(contract):
-                self._keep_history(contract)
+                self._plans.keep(contract, self._spending.observed_ms or 0)
             case ContractsWanted(reply_to):
                 self._queue.push(InfoJob(reply_to))
             case FetcherReady(fetcher, hello):
@@ -182,61 +175,10 @@ class Backfill(Actor):
         for job in self._reads.want(wanted, record.contract, self._moving(), self._now_s):
             self._queue.push(job)
 
-    def _resume_ms(self, key: ContractKey, final_ms: int | None) -> int | None:
-        """Where the stored minutes end, or, if that is earlier, those whose finals went out: what was stored by other
-        ways meanwhile is to be told of all the same, however long ago that was. None when nothing was told of, and
-        nothing recent is stored."""
-        stored_ms = self._stored_until_ms(key)
-        if final_ms is None:
-            return stored_ms
-        return final_ms + MINUTE_MS if stored_ms is None else min(stored_ms, final_ms + MINUTE_MS)
-
-    def _stored_until_ms(self, key: ContractKey) -> int | None:
-        """The first hole after the oldest of the recent minutes; None when the recent minutes are not stored."""
-        record = self._reader.get(key)
-        last_ms = None if record is None else self._reader.last_open_ms(record, MINUTE)
-        if record is None or last_ms is None or self._is_long_ago(last_ms):
-            return None
-        recent = Span(last_ms - RESUME_WITHIN_MS, last_ms + MINUTE_MS)
-        holes = self._reader.holes(record, MINUTE, recent)
-        inner = [hole for hole in holes if hole.start_ms > recent.start_ms]
-        return inner[0].start_ms if inner else recent.stop_ms
-
-    def _is_long_ago(self, open_ms: int) -> bool:
-        return self._spending.now_ms is not None and self._spending.now_ms - open_ms > RESUME_WITHIN_MS
-
-    def _keep_history(self, contract: Contract) -> None:
-        """Plan what is missing; again from time to time, for what may have been left behind."""
-        now_ms = self._spending.observed_ms or 0
-        if contract.onboard_ms > now_ms:
-            return  # the directory tells again, once it is launched
-        look_ms = self._next_look_ms.get(contract.key)
-        if look_ms is not None and now_ms < look_ms:
-            return
-        if self._open_plans.get(contract.key):
-            return
-        arrival = len(self._next_look_ms)
-        self._next_look_ms[contract.key] = now_ms + (LOOK_SOON_MS if look_ms is None else LOOK_AGAIN_MS)
-        for plan in plans_for(contract, self._depths, arrival):
-            self._open_plans.setdefault(contract.key, set()).add(plan)
-            if plan.rank < 1_000_000 and plan.priority is Priority.SCREEN:
-                self._seeds.expect(contract.key, plan.interval)
-            self._queue.push(plan, plan.rank)
-
     # --- what comes of it
 
     def _next_page(self, plan: Plan) -> PageJob | None:
-        contract = plan.contract
-        if plan.pages is None:
-            settled_ms = (self._spending.observed_ms or 0) - self._settle_ms
-            plan.pages = deque(plan_pages(plan, self._depths[plan.interval], self._reader, settled_ms))
-        record = self._reader.get(contract.key)
-        while plan.pages:
-            page = plan.pages.popleft()
-            if record is None or self._reader.holes(record, plan.interval, page):  # a client may have been first
-                return PageJob(contract, plan.interval, page, contract.scale, plan.priority, plan=plan)
-        self._finish(plan)
-        return None
+        return self._plans.next_page(plan, (self._spending.observed_ms or 0) - self._settle_ms)
 
     def _fetched(self, fetcher: Address, job: Job, value: Any, used_weight: int | None) -> None:
         named_ms = value if isinstance(job, TimeJob) else None
@@ -262,19 +204,7 @@ class Backfill(Actor):
             self._live_gaps.discard(key)
             job.reply_to.tell(MinutesFetched(closed, job.span))
             return
-        in_vain = self._asked_in_vain(job, observed_ms)
-        absent = absences(job.span, closed, job.interval, job.contract.onboard_ms, observed_ms, in_vain)
-        final = [bar for bar in closed if job.interval is not MINUTE or _is_final(bar, observed_ms)]
-        changes: list[Change] = [] if job.priority is Priority.READ else [ContractsSeen([job.contract], only_new=True)]
-        changes.append(ClosedBars(key, job.interval, final, Origin.REST, verified=True, absent=absent))
-        if len(final) < len(closed):  # the reconciler looks at these again
-            changes.append(ClosedBars(key, job.interval, closed[len(final) :], Origin.REST))
-        left = lacking(job.span, closed, job.interval, absent)
-        late_ms = (
-            LATE_ROWS_MS if job.priority is Priority.READ else LOOK_AGAIN_MS
-        )  # clients ask often, and for the newest
-        if left and job.span.stop_ms <= observed_ms - late_ms:
-            changes.append(GapsAsked(key, job.interval, left, observed_ms))
+        changes = changes_from(job, closed, observed_ms, self._asked_in_vain(job, observed_ms))
         at_once = self._reads.is_waited_for(job)
         self._storing.add(job)
         self._writer.tell(Store(changes, acknowledge=self.me, ticket=job, at_once=at_once))
@@ -287,23 +217,10 @@ class Backfill(Actor):
         self._pages_done += 1
         self._storing.discard(job)
         self._reads.stored(job, self._now_s)
-        plan = job.plan
-        if plan is None:
+        if job.plan is None:
             self._seeds.stored(job, self._spending.observed_ms or 0)
-            return
-        if plan not in self._open_plans.get(plan.contract.key, ()):
-            return  # of a former life
-        if not plan.pages or job.span.start_ms <= job.interval.floor(job.contract.onboard_ms):
-            self._finish(plan)  # the exchange has nothing from before the launch
-            return
-        plan.rank += 1
-        self._queue.push(plan, plan.rank)
-
-    def _finish(self, plan: Plan) -> None:
-        key = plan.contract.key
-        self._open_plans[key].discard(plan)
-        if plan.priority is Priority.SCREEN:
-            self._seeds.arrived(key, plan.interval)
+        else:
+            self._plans.stored(job.plan, job)
 
     def _failed(self, fetcher: Address, job: Job, error: ExchangeError) -> None:
         if isinstance(error, InvalidAnswer):
@@ -332,7 +249,7 @@ class Backfill(Actor):
                 asked = GapsAsked(job.contract.key, job.interval, [job.span], self._spending.observed_ms or 0)
                 self._writer.tell(Store([ContractsSeen([job.contract], only_new=True), asked]))
             if job.plan is not None:
-                self._finish(job.plan)
+                self._plans.finish(job.plan)
         else:
             attempts, is_waited_for = job.attempts + isinstance(error, InvalidAnswer), self._reads.failed(job)
             if is_waited_for or job.priority is not Priority.READ:
@@ -389,8 +306,3 @@ class Backfill(Actor):
             "unreachable": self._spending.unreachable,
         }
         self._supervisor.tell(Report("backfill", facts))
-
-
-def _is_final(minute: Bar, observed_ms: int) -> bool:
-    """Whether a minute is so old that what REST says of it now counts as compared."""
-    return minute.open_ms + MINUTE_MS + COMPARED_AFTER_MS <= observed_ms
