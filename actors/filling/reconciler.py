@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from actors.filling.growth import Growth
+from actors.filling.ledger import LedgerKeeper
 from actors.filling.verification import Allowance, due, page, weight_of
 from actors.messages import (
     MinutesRepaired,
@@ -23,19 +24,14 @@ from actors.messages import (
 )
 from actors.runtime.cell import Actor, Address
 from bars import COMPARED_AFTER_MS, LARGER, MINUTE, MINUTE_MS, Bar, Comparison, ContractKey, Span, compare
-from bars.gaps import merge, subtract
 from bars.history import Depth
 from bars.interval import DAY_MS, HOUR_MS, Interval
-from bars.ledger import Reason, State
 from storage import (
     BarsDisputed,
     Change,
     ClosedBars,
     ContractRecord,
-    GapNoted,
-    GapsSwept,
     Origin,
-    PausesSeen,
     Reader,
     UnverifiedMinutes,
 )
@@ -47,16 +43,12 @@ logger = logging.getLogger(__name__)
 LOG_EVERY_S = 60.0
 REPORT_EVERY_S = 10.0
 LEDGER_EVERY_S = 30.0
-"""Of a thousand contracts reading it takes some hundred milliseconds."""
 REFUSED_REST_MS = HOUR_MS
 REFUSED_FOR_GOOD_MS = DAY_MS
 """A contract that the exchange refuses to answer for is left alone for so long: nodes may lag while it trades, so that
 its minutes do not wait until they are removed; for most that have ended there is never an answer again."""
-DOWNTIME_MS = 2 * MINUTE_MS
-"""A shorter silence between two lives is no downtime: live gaps of that length are filled at once."""
 ASKED_AT_ONCE = 100
 """The minutes of so many contracts at most are on their way: from the exchange, and to a disk that may be full."""
-PAUSES_AT_ONCE_MS = 30 * DAY_MS
 
 
 class Reconciler(Actor):
@@ -90,9 +82,6 @@ class Reconciler(Actor):
         self._limit = WEIGHT_LIMIT_DEFAULT
         self._minute: int | None = None
         self._observed_ms = 0
-        self._last_life_ms: int | None = None
-        self._looked: list[Span] = []
-        self._swept_ms: int | None = None
         self._counts: Counter[str] = Counter()
         self._unlogged: Counter[str] = Counter()
         self._example = ""
@@ -105,8 +94,7 @@ class Reconciler(Actor):
     def begin(self) -> None:
         self._reader = self._open_reader()
         self._held.callback(self._reader.close)
-        state = self._reader.service_state()
-        self._last_life_ms = None if state is None else state.exchange_ms
+        self._ledger = LedgerKeeper(self._reader, self._depths)
 
     def end(self) -> None:
         self._held.close()
@@ -134,20 +122,20 @@ class Reconciler(Actor):
 
     def _on_tick(self, observed_ms: int, monotonic_s: float) -> None:
         self._observed_ms = max(self._observed_ms, observed_ms)
-        self._note_downtime()
+        self._note(self._ledger.downtime(self._observed_ms))
         minute = self._observed_ms // MINUTE_MS
         before, self._minute = self._minute, minute
         if before is None or minute > before:
             self._allowance.enter(minute, self._limit)
             self._ask(minute - 1 if before is None else before, minute)
-            self._look_for_pauses()
-            self._sweep()
+            self._note(self._ledger.pauses(self._observed_ms))
+            self._note(self._ledger.sweep(self._observed_ms))
         self._log(monotonic_s)
         if self._reported_s is None or monotonic_s - self._reported_s >= REPORT_EVERY_S:
             self._reported_s = monotonic_s
             if self._ledger_s is None or monotonic_s - self._ledger_s >= LEDGER_EVERY_S:
                 self._ledger_s = monotonic_s
-                self._count_gaps()
+                self._gaps = self._ledger.counted(self._observed_ms)
             self._report()
 
     # --- comparing
@@ -234,35 +222,9 @@ class Reconciler(Actor):
             if one.closed and one.origin is Origin.AGGREGATED
         }
 
-    # --- the ledger
-
-    def _note_downtime(self) -> None:
-        last_ms, self._last_life_ms = self._last_life_ms, None
-        if last_ms is not None and self._observed_ms - last_ms > DOWNTIME_MS:
-            span = Span(MINUTE.floor(last_ms), MINUTE.ceil(self._observed_ms))
-            self._writer.tell(Store([GapNoted(None, MINUTE, span, Reason.DOWNTIME, self._observed_ms)]))
-
-    def _look_for_pauses(self) -> None:
-        """Look at times that were not looked at yet, the newest first: those that came, and older ones filled in."""
-        stored = self._reader.pauses_span()
-        settled_ms = MINUTE.floor(self._observed_ms - COMPARED_AFTER_MS)
-        open_spans = list(subtract([Span(stored.start_ms, min(stored.stop_ms, settled_ms))], self._looked))
-        if not open_spans or open_spans[-1].is_empty:
-            return
-        newest = open_spans[-1]
-        span = Span(max(newest.start_ms, newest.stop_ms - PAUSES_AT_ONCE_MS), newest.stop_ms)
-        around = Span(span.start_ms - HOUR_MS, span.stop_ms)  # a pause may have begun in what was looked at before
-        self._writer.tell(Store([PausesSeen(around, self._reader.pauses(around), self._observed_ms)]))
-        self._looked = merge([*self._looked, span])
-
-    def _sweep(self) -> None:
-        """Now and then: forget what was filled, and look again for pauses where history has come in since."""
-        if self._swept_ms is None:
-            self._swept_ms = self._observed_ms
-        elif self._observed_ms - self._swept_ms >= HOUR_MS:
-            self._swept_ms = self._observed_ms
-            self._looked = []
-            self._writer.tell(Store([GapsSwept()]))
+    def _note(self, changes: list[Change]) -> None:
+        if changes:
+            self._writer.tell(Store(changes))
 
     # --- what is told
 
@@ -275,13 +237,6 @@ class Reconciler(Actor):
             told = ", ".join(f"{count} {_TOLD.get(name, name)}" for name, count in counts.items())
             logger.warning("compared with the exchange: %s; the first at %s", told, self._example)
             self._example = ""
-
-    def _count_gaps(self) -> None:
-        gaps = self._reader.gaps(self._observed_ms, self._depths)
-        self._gaps = {
-            "gaps": sum(gap.state is State.FILLING for gap in gaps),
-            "gaps_by_reason": dict(Counter(gap.reason.value for gap in gaps)),
-        }
 
     def _report(self) -> None:
         compared, stored = self._reader.compared_count()
