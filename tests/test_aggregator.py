@@ -331,3 +331,9 @@ def test_a_minute_that_does_not_follow_on_the_one_before_says_so() -> None:
     world = World()
     world.tell(MinutesFrom(MONDAY_MS), *closed(0, 2), *closed(5, 2))
     assert [message.is_leap for message in world.published()] == [False, False, True, False]
+
+
+def test_minutes_that_a_stream_goes_through_again_follow_on_each_other() -> None:
+    world = World()
+    world.tell(MinutesFrom(MONDAY_MS), *closed(0, 5), MinutesFrom(MONDAY_MS + MINUTE_MS), *closed(1, 6))
+    assert not any(message.is_leap for message in world.published())

@@ -47,9 +47,10 @@ class Aggregator(Actor):
         self._cascade = Cascade()
         self._has_changed = False
         self._begun_stored = -1
-        self._knows_start = False
-        """Until then minutes are those that a former life did not come to: the stream, which falls with it, sends them
-        again, after one that was lost. Published before that one they would keep it back. So when a stream begins."""
+        self._next_ms: int | None = None
+        """The minute that comes next, unless the stream leaves some out; None until it has said where it begins. Until
+        then minutes are those that a former life did not come to: the stream, which falls with it, sends them again,
+        after one that was lost. Published before that one they would keep it back. So when a stream begins."""
         self._watched: frozenset[Interval] = frozenset()
         self._is_known = False
         """Whether the hub has answered."""
@@ -79,15 +80,15 @@ class Aggregator(Actor):
                 if self._watched:
                     self._publish_progress(said)
             case MinuteClosed(bar, by_rest, said):
-                if self._knows_start:
+                if self._next_ms is not None:
                     self._close(bar, by_rest, said)
             case Tick(_, _, monotonic_s):
                 self._on_tick(monotonic_s)
             case PairMemberStarted():
-                self._knows_start = False
+                self._next_ms = None
                 self._hub.tell(message)
             case MinutesFrom(open_ms):
-                self._knows_start = True
+                self._next_ms = open_ms
                 self._cascade.begin_at(open_ms)
             case MinuteRevised(bar, by_rest):
                 self._revise(bar, by_rest)
@@ -109,6 +110,7 @@ class Aggregator(Actor):
         """Store every minute that comes, even one that the cascade has had: it may not have been committed."""
         was_whole = not self._cascade.needs_seed
         is_next = minute.open_ms == self._cascade.next_ms
+        is_leap, self._next_ms = minute.open_ms != self._next_ms, minute.open_ms + MINUTE_MS
         larger = self._grown(minute)
         ticket = self._leave(minute, larger)
         larger = [done for done in larger if done.interval not in self._left]
@@ -118,7 +120,7 @@ class Aggregator(Actor):
         changes += [self._closed_bars(interval, bar, Origin.AGGREGATED, completes=True) for interval, bar in larger]
         self._writer.tell(Store(changes, acknowledge=None if ticket is None else self.me, ticket=ticket))
         closed = [IntervalBar(MINUTE, minute), *larger]
-        self._hub.tell(BarsPublished(self._contract.key, closed, closed=True, said=said, is_leap=not is_next))
+        self._hub.tell(BarsPublished(self._contract.key, closed, closed=True, said=said, is_leap=is_leap))
         self._has_changed = True
 
     def _leave(self, minute: Bar, larger: Sequence[IntervalBar]) -> object | None:
