@@ -89,9 +89,12 @@ class _OfContract:
         if depth is not None:
             start_ms = min(start_ms, interval.ceil(depth.start_ms(self.now_ms, interval)))
         start_ms = min([start_ms, *(span.start_ms for span in self._found(interval))])
-        yield from self._unlisted(interval, start_ms)
+        listing_ms = interval.floor(self.listing_ms)
+        if summary is not None:  # what another interval lacks at its beginning is no word against bars that are there
+            listing_ms = min(listing_ms, summary.first_ms)
+        yield from self._unlisted(interval, Span(start_ms, listing_ms))
         stop_ms = min(interval.floor(self.now_ms - LATE_MS), delivered_ms)
-        if not _is_whole(summary, interval, Span(max(start_ms, interval.floor(self.listing_ms)), stop_ms)):
+        if not _is_whole(summary, interval, Span(max(start_ms, listing_ms), stop_ms)):
             wanted_ms = start_ms if depth is None else depth.start_ms(self.now_ms, interval)
             yield from self._holes(interval, Span(start_ms, stop_ms), wanted_ms)
         if summary is not None:
@@ -100,13 +103,12 @@ class _OfContract:
             facts = Facts(after_delivery=True, of_another_contract=self.has_newer)
             yield self._gap(interval, Span(delivered_ms, end_ms), facts, self.record.contract.delivery_ms)
 
-    def _unlisted(self, interval: Interval, start_ms: int) -> Iterator[Gap]:
+    def _unlisted(self, interval: Interval, before: Span) -> Iterator[Gap]:
         own = self.without.get((self.record.id, bar_rows.minutes(interval)), ())
-        before = Span(start_ms, interval.floor(self.listing_ms))
         if not before.is_empty:
             facts = Facts(before_listing=True, of_another_contract=self.has_older)
             yield self._gap(interval, before, facts, before.stop_ms)
-        for span in subtract(own, [Span(0, max(before.stop_ms, start_ms))]):
+        for span in subtract(own, [Span(0, max(before))]):
             yield from self._cut(interval, span, exchange_has_none=True)
 
     def _holes(self, interval: Interval, span: Span, wanted_ms: int) -> Iterator[Gap]:

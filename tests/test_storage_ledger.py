@@ -228,6 +228,12 @@ def test_what_the_exchange_does_not_have_is_explained(db: Stored) -> None:
     ]
 
 
+def test_bars_that_are_there_were_listed_whatever_another_interval_lacks(db: Stored) -> None:
+    db.put(minutes(10, 198), completes=False)
+    db.put([], DAY, absent=[Span(0, at(1_440))])
+    assert gaps(db, history=f"1m=4h,{NOTHING_ELSE}") == [("1m", -40, 10, "not listed yet", "explained")]
+
+
 def test_an_ended_contract_is_delisted_and_one_whose_symbol_went_on_relisted() -> None:
     with a_store(a_contract(delivery_ms=at(100))) as db:
         db.put(minutes(0, 100), completes=False)
