@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bars.bar import Bar
-from bars.gaps import Span, missing, subtract
+from bars.gaps import Span, merge, missing, subtract
 from bars.interval import DAY_MS, Interval
 
 LATE_ROWS_MS = DAY_MS
@@ -31,14 +31,13 @@ def absences(
         in_vain: what was asked for often enough before, without any of it; ascending. See `Noted.is_believed`.
     """
     launch_ms = interval.floor(onboard_ms)
-    if not bars and asked.stop_ms <= launch_ms:
-        return [Span(0, asked.stop_ms)]  # nothing from before the launch can be late
     absent = list(missing((bar.open_ms for bar in bars), asked, interval))
     if absent and absent[-1].stop_ms == asked.stop_ms:
         end = absent.pop()
         if asked.stop_ms <= now_ms - LATE_ROWS_MS:
-            parts = (end.intersect(span) for span in in_vain)
-            absent += [part for part in parts if not part.is_empty]
+            absent += [end.intersect(span) for span in in_vain]
+        absent.append(Span(end.start_ms, min(end.stop_ms, launch_ms)))  # nothing from before the launch can be late
+    absent = merge(span for span in absent if not span.is_empty)
     if absent and absent[0].start_ms == asked.start_ms <= launch_ms:
         absent[0] = Span(0, absent[0].stop_ms)
     return absent

@@ -13,7 +13,7 @@ from types import MappingProxyType
 import msgspec
 
 from bars import MINUTE_MS, STORED, ContractKey, Interval, Span
-from bars.gaps import Hole
+from bars.gaps import Hole, subtract
 from bars.history import Depth
 from storage import as_of, at_time, contracts, gap_rows, holes, ledger, newest, overview, pauses, series, unverified
 from storage.changes import ServiceState
@@ -210,9 +210,15 @@ class Reader:
 
     def in_vain(self, record: ContractRecord, interval: Interval, now_ms: int) -> list[Span]:
         """Holes of a stored interval that were asked for in vain so often that one more answer without them, at
-        `now_ms`, is believed; ascending."""
+        `now_ms`, is believed; ascending.
+
+        Never the bar in which the contract was launched, nor earlier ones: it was traded then, and whatever is believed
+        not to be there from its launch on counts as the time before its listing, in all intervals.
+        """
+        launched_ms = interval.next_open(interval.floor(record.contract.onboard_ms))
         with self._snapshot(f"gaps of {record.contract.symbol}") as connection:
-            return gap_rows.in_vain(connection, record.id, interval, now_ms)
+            spans = gap_rows.in_vain(connection, record.id, interval, now_ms)
+        return list(subtract(spans, [Span(0, launched_ms)]))
 
     def gaps(self, now_ms: int, depths: Mapping[Interval, Depth] | None = None) -> list[Gap]:
         """The ledger at the exchange's time: every span without bars, and why; by symbol, interval and time.

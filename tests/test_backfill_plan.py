@@ -318,4 +318,5 @@ def test_that_nothing_was_before_the_launch_is_known_at_once() -> None:
     launch_ms = MONDAY_MS + 3 * HOUR_MS
     before = Span(MONDAY_MS - 2 * DAY_MS, MONDAY_MS)
     assert absences(before, [], FOUR_HOURS, launch_ms, launch_ms + HOUR_MS) == [Span(0, MONDAY_MS)]
-    assert absences(Span(MONDAY_MS - DAY_MS, MONDAY_MS + DAY_MS), [], FOUR_HOURS, launch_ms, launch_ms) == []
+    around = Span(MONDAY_MS - DAY_MS, MONDAY_MS + DAY_MS)
+    assert absences(around, [], FOUR_HOURS, launch_ms, launch_ms) == [Span(0, MONDAY_MS)]

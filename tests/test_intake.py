@@ -163,13 +163,17 @@ def test_an_empty_page_is_believed_where_the_archives_file_lacks_those_bars_too(
     assert gap.reason is Reason.NO_TRADES
 
 
-def test_where_no_file_was_read_an_empty_page_is_believed_by_the_third_download_hours_later(taking: Taking) -> None:
+def test_where_no_file_was_read_an_empty_page_is_believed_by_the_third_download_hours_later_but_for_the_launch(
+    taking: Taking,
+) -> None:
     later = Intake(taking.db.store, taking.db.reader, taking.meter, taking.added, NOW_MS + HOUR_MS)
     for _ in range(3):
         taking.page([])
         assert taking.db.reader.holes(taking.db.record, MINUTE, FIRST_TEN) == [FIRST_TEN]
     later.take(PageJob(taking.series, FIRST_TEN), [])
-    assert taking.db.reader.holes(taking.db.record, MINUTE, FIRST_TEN) == []
+    assert taking.db.reader.holes(taking.db.record, MINUTE, FIRST_TEN) == [
+        FIRST_TEN._replace(stop_ms=FIRST_TEN.start_ms + MINUTE_MS)
+    ]
 
 
 def test_a_refused_page_is_told_and_asked_for_in_vain_another_failure_only_told(taking: Taking) -> None:
