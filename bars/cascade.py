@@ -61,10 +61,10 @@ class Cascade:
         contiguous = minute.open_ms == self.next_ms
         self._go_on_at(minute.open_ms + MINUTE_MS)
         completed = [done for interval in LARGER if (done := self._grow(interval, minute, contiguous))]
-        if not contiguous or not self.needs_seed:
-            self._recent.clear()
         if self.needs_seed:
             self._recent.append(minute)
+        else:
+            self._recent.clear()
         return completed
 
     def progress(self, minute: Bar) -> None:
