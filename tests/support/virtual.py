@@ -13,7 +13,7 @@ from random import Random
 from typing import Any, cast
 
 from actors.market.waiting import LIVE_BARS_MAX
-from actors.messages import BarsPublished, Beat, Begin, StopAll
+from actors.messages import BarsPublished, Beat, Begin, Report, StopAll
 from actors.parts import Outside, Parts
 from actors.runtime.cell import Address, Cell, Crash
 from actors.runtime.restarts import RestartPolicy
@@ -107,7 +107,9 @@ class VirtualSystem:
             policy=RestartPolicy(restarts_max=10_000),
             before=self._before,
         )
-        self._cell = Cell("supervisor", lambda: Supervisor(wiring), self.turns, self._supervisor_crashed)
+        self._cell = Cell(
+            "supervisor", lambda: Supervisor(wiring), self.turns, self._supervisor_crashed, before=self._reported
+        )
         self._cell.launch().tell(Begin())
 
     @property
@@ -223,9 +225,13 @@ class VirtualSystem:
                 self.unheard.append(message)
             raise InjectedCrash(f"{name} on {type(message).__name__}")
 
+    def _reported(self, name: str, message: object) -> None:
+        """Also what is reported while all stops, and is published no more."""
+        if name == self._cell.name and isinstance(message, Report) and message.facts.get("dropped"):
+            self.is_much_lost = True
+
     def _published(self, status: Mapping[str, Any]) -> None:
         self.status.update(status)
-        self.is_much_lost |= bool(status["database"].get("dropped"))
 
     def _opened(self, open_it: Callable[[], Any]) -> Any:
         if self.exchange.hits("crashed_beginnings", self.exchange.trouble.crashed_beginnings):
