@@ -97,13 +97,20 @@ def aggregated_opens_ms(
 
 
 def unverified(
-    connection: sqlite3.Connection, contract_id: int, start_minute: int, stop_minute: int, limit: int = -1
+    connection: sqlite3.Connection,
+    contract_id: int,
+    start_minute: int,
+    stop_minute: int,
+    limit: int = -1,
+    *,
+    but: Origin | None = None,
 ) -> list[int]:
-    """The open minutes, ascending, of the first `limit` minute bars of a half-open span that were not compared yet."""
+    """The open minutes, ascending, of the first `limit` minute bars of a half-open span that were not compared yet,
+    those of one origin left aside."""
     rows = connection.execute(
         f"""SELECT open_minute FROM bar WHERE contract_id = ? AND interval = 1 AND open_minute >= ?
-            AND open_minute < ? AND mark & {COMPARED} = 0 ORDER BY open_minute LIMIT ?""",
-        (contract_id, start_minute, stop_minute, limit),
+            AND open_minute < ? AND mark & {COMPARED} = 0 AND mark & {ORIGIN_BITS} <> ? ORDER BY open_minute LIMIT ?""",
+        (contract_id, start_minute, stop_minute, -1 if but is None else but, limit),
     )
     return [open_minute for (open_minute,) in rows]
 

@@ -91,13 +91,9 @@ def first_live_ms(connection: sqlite3.Connection, contract_id: int, span: Span) 
     known_ms = _known_ms(connection, contract_id)
     if known_ms is None or known_ms >= span.stop_ms:
         return None
-    (first,) = connection.execute(
-        f"""SELECT min(open_minute) FROM bar WHERE contract_id = ? AND interval = 1 AND open_minute >= ?
-            AND open_minute < ? AND mark & {bar_rows.COMPARED} = 0
-            AND mark & {bar_rows.ORIGIN_BITS} <> {Origin.ARCHIVE:d}""",
-        (contract_id, max(known_ms, span.start_ms) // MINUTE_MS, -(-span.stop_ms // MINUTE_MS)),
-    ).fetchone()
-    return None if first is None else first * MINUTE_MS
+    start, stop = max(known_ms, span.start_ms) // MINUTE_MS, -(-span.stop_ms // MINUTE_MS)
+    found = bar_reads.unverified(connection, contract_id, start, stop, 1, but=Origin.ARCHIVE)
+    return found[0] * MINUTE_MS if found else None
 
 
 def _known_ms(connection: sqlite3.Connection, contract_id: int) -> int | None:
