@@ -208,13 +208,16 @@ class Reader:
             parts = (one.intersect(span) for one in gap_rows.told(connection, record.id, interval))
             return [hole for part in parts for hole in holes.find(connection, record.id, interval, part)]
 
-    def in_vain(self, record: ContractRecord, interval: Interval, now_ms: int) -> list[Span]:
+    def in_vain(self, key: ContractKey, interval: Interval, now_ms: int) -> list[Span]:
         """Holes of a stored interval that were asked for in vain so often that one more answer without them, at
-        `now_ms`, is believed; ascending.
+        `now_ms`, is believed; ascending. None of a contract that is not stored.
 
         Never the bar in which the contract was launched, nor earlier ones: it was traded then, and whatever is believed
         not to be there from its launch on counts as the time before its listing, in all intervals.
         """
+        record = self.get(key)
+        if record is None:
+            return []
         launched_ms = interval.next_open(interval.floor(record.contract.onboard_ms))
         with self._snapshot(f"gaps of {record.contract.symbol}") as connection:
             spans = gap_rows.in_vain(connection, record.id, interval, now_ms)

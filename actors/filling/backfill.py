@@ -204,14 +204,10 @@ class Backfill(Actor):
             self._live_gaps.discard(key)
             job.reply_to.tell(MinutesFetched(closed, job.span))
             return
-        changes = changes_from(job, closed, observed_ms, self._asked_in_vain(job, observed_ms))
+        changes = changes_from(job, closed, observed_ms, self._reader.in_vain(key, job.interval, observed_ms))
         at_once = self._reads.is_waited_for(job)
         self._storing.add(job)
         self._writer.tell(Store(changes, acknowledge=self.me, ticket=job, at_once=at_once))
-
-    def _asked_in_vain(self, job: PageJob, observed_ms: int) -> list[Span]:
-        record = self._reader.get(job.contract.key)
-        return [] if record is None else self._reader.in_vain(record, job.interval, observed_ms)
 
     def _stored(self, job: PageJob) -> None:
         self._pages_done += 1

@@ -185,6 +185,6 @@ class _Audit:
 
     def _absences(self, window: Window, interval: Interval) -> list[Span]:
         record, now_ms = window.record, self._asking.observed_ms
-        in_vain = self._reader.in_vain(record, interval, now_ms)
+        in_vain = self._reader.in_vain(record.key, interval, now_ms)
         onboard_ms = record.contract.onboard_ms
         return absences(window.spans[interval], window.theirs[interval], interval, onboard_ms, now_ms, in_vain)

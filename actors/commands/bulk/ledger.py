@@ -34,8 +34,7 @@ def not_there(series: Series, span: Span, reader: Reader, now_ms: int) -> list[S
     lacks it too, or REST was asked often enough before."""
     if series.archive_lacks(span):
         return [span]
-    record = reader.get(series.contract.key)
-    return [] if record is None else reader.in_vain(record, series.interval, now_ms)
+    return reader.in_vain(series.contract.key, series.interval, now_ms)
 
 
 def left_over(series: Sequence[Series], reader: Reader, now_ms: int) -> Iterator[Change]:
