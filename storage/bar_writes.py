@@ -45,10 +45,10 @@ _REFUSED = f"""(
     OR {_IS} = {Origin.ARCHIVE:d} AND excluded.trades = 0 AND excluded.volume = 0 AND bar.trades > 0
     OR {_IS} = {Origin.AGGREGATED:d} AND {_WAS} <> {Origin.AGGREGATED:d})"""
 
-# Of equal bars: the exchange's word counts more than our sum, and REST saying the same verifies.
+# Of equal bars: the exchange's word counts more than our sum. That REST says the same verifies nothing by itself: it
+# may say so seconds after the end, when it still shows what the stream did and is going to be revised.
 _BETTER_MARK = f"""(
     ((bar.mark | excluded.mark) & {VERIFIED})
-    | (CASE WHEN {_IS} = {Origin.REST:d} AND {_WAS} <> {Origin.REST:d} THEN {VERIFIED} ELSE 0 END)
     | (CASE WHEN {_WAS} = {Origin.AGGREGATED:d} THEN {_IS} ELSE {_WAS} END))"""
 
 _REVISE = f"""

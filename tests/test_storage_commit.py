@@ -118,14 +118,14 @@ def test_a_bar_that_differs_takes_the_others_place_unless_it_knows_less(
     ("held", "came", "kept"),
     [
         ((Origin.STREAM, False), (Origin.STREAM, False), (Origin.STREAM, False)),
-        ((Origin.STREAM, False), (Origin.REST, False), (Origin.STREAM, True)),
+        ((Origin.STREAM, False), (Origin.REST, False), (Origin.STREAM, False)),
         ((Origin.STREAM, False), (Origin.REST, True), (Origin.STREAM, True)),
         ((Origin.STREAM, True), (Origin.STREAM, False), (Origin.STREAM, True)),
         ((Origin.REST, False), (Origin.REST, False), (Origin.REST, False)),
         ((Origin.REST, False), (Origin.REST, True), (Origin.REST, True)),
         ((Origin.REST, True), (Origin.ARCHIVE, False), (Origin.REST, True)),
         ((Origin.AGGREGATED, False), (Origin.STREAM, False), (Origin.STREAM, False)),
-        ((Origin.AGGREGATED, False), (Origin.REST, False), (Origin.REST, True)),
+        ((Origin.AGGREGATED, False), (Origin.REST, False), (Origin.REST, False)),
         ((Origin.STREAM, False), (Origin.AGGREGATED, False), (Origin.STREAM, False)),
     ],
 )

@@ -126,9 +126,11 @@ def test_the_first_and_the_number_of_those_left_are_right_after_all(
         assert [one.first_ms for one in db.reader.unverified()] == first
 
 
-def test_a_row_of_rest_that_confirms_the_stream_counts_though_it_says_nothing_of_it(db: Stored) -> None:
+def test_a_row_of_rest_that_repeats_the_stream_is_no_comparison_unless_it_says_so(db: Stored) -> None:
     db.put(minutes(0, 3), origin=Origin.STREAM)
-    db.put(minutes(0, 2))
+    db.put(minutes(0, 2))  # as told seconds after the end
+    assert first_unverified(db) == 0
+    db.put(minutes(0, 2), verified=True)
     assert first_unverified(db) == 2
 
 
