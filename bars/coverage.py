@@ -27,12 +27,13 @@ def absences(
 
     Args:
         asked: whole buckets of `interval`.
-        bars: what came, ascending.
+        bars: what came, ascending. One that opens after `asked` shows that the exchange has come further; where it is
+            still in progress, only of what is old: within a minute of its end a bar may be late and the next one shown.
         in_vain: what was asked for often enough before, without any of it; ascending. See `Noted.is_believed`.
     """
     launch_ms = interval.floor(onboard_ms)
     absent = list(missing((bar.open_ms for bar in bars), asked, interval))
-    if absent and absent[-1].stop_ms == asked.stop_ms:
+    if absent and absent[-1].stop_ms == asked.stop_ms and not _has_come_further(asked, bars, interval, now_ms):
         end = absent.pop()
         if asked.stop_ms <= now_ms - LATE_ROWS_MS:
             absent += [end.intersect(span) for span in in_vain]
@@ -41,6 +42,12 @@ def absences(
     if absent and absent[0].start_ms == asked.start_ms <= launch_ms:
         absent[0] = Span(0, absent[0].stop_ms)
     return absent
+
+
+def _has_come_further(asked: Span, bars: Sequence[Bar], interval: Interval, now_ms: int) -> bool:
+    if not bars or bars[-1].open_ms < asked.stop_ms:
+        return False
+    return interval.next_open(bars[-1].open_ms) <= now_ms or asked.stop_ms <= now_ms - LATE_ROWS_MS
 
 
 def lacking(asked: Span, bars: Sequence[Bar], interval: Interval, absent: Sequence[Span]) -> list[Span]:

@@ -115,6 +115,31 @@ def test_of_what_was_never_asked_for_before_only_what_has_bars_behind_it_is_beli
     assert absent(asked, *numbers, in_vain=()) == expected
 
 
+@pytest.mark.parametrize(
+    ("asked", "numbers", "expected"),
+    [
+        (minutes(20, 30), (30,), [minutes(20, 30)]),
+        (minutes(20, 30), (22, 31), [minutes(20, 22), minutes(23, 30)]),
+        (minutes(10, 12), (12,), [Span(0, at(12))]),
+        (minutes(20, 30), (*range(20, 30), 30), []),
+    ],
+    ids=["a hole before a bar", "an end", "the launch", "nothing lacks"],
+)
+def test_a_closed_bar_behind_what_was_asked_for_tells_that_the_rest_does_not_exist(
+    asked: Span, numbers: Sequence[int], expected: list[Span]
+) -> None:
+    assert absent(asked, *numbers, now_ms=at(40), in_vain=()) == expected
+
+
+def test_a_bar_in_progress_behind_what_was_asked_for_tells_that_only_of_what_is_a_day_old() -> None:
+    launch_ms = MONDAY_MS + WEEK_MS - 1_000
+    asked, behind = Span(MONDAY_MS, MONDAY_MS + WEEK_MS), [a_bar(MONDAY_MS + WEEK_MS)]
+    enough_ms = asked.stop_ms + LATE_ROWS_MS
+    assert absences(asked, behind, WEEK, launch_ms, enough_ms - 1) == []
+    assert absences(asked, behind, WEEK, launch_ms, enough_ms) == [Span(0, asked.stop_ms)]
+    assert absences(asked, behind, WEEK, launch_ms, asked.stop_ms + WEEK_MS) == [Span(0, asked.stop_ms)]
+
+
 def test_of_an_end_that_is_missing_the_parts_are_believed_that_were_asked_for_in_vain() -> None:
     known = [minutes(18, 21), minutes(24, 26), minutes(29, 40)]
     assert absent(minutes(20, 30), 20, in_vain=known) == [minutes(24, 26), minutes(29, 30)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -89,8 +90,14 @@ def test_it_says_when_it_begins_and_answers_whoever_greets_it(world: World) -> N
 def test_a_page_is_asked_for_whole_and_answered_with_the_weight_that_is_used(world: World) -> None:
     assert world.told(PAGE) == [Fetched(world.cell.address, PAGE, BARS, 7)]
     ((request, scale),) = world.exchange.asked
-    assert (request.symbol, request.interval, request.limit, scale) == ("BTCUSDT", MINUTE, 3, SCALE)
+    assert (request.symbol, request.interval, request.limit, scale) == ("BTCUSDT", MINUTE, 4, SCALE)
     assert world.supervisor.told == []
+
+
+def test_only_what_goes_to_the_disk_is_asked_for_with_the_bar_after_it(world: World) -> None:
+    world.told(replace(PAGE, reply_to=world.backfill.address))
+    ((request, _),) = world.exchange.asked
+    assert request.limit == 3
 
 
 def test_what_there_is_goes_to_backfill_alone(world: World) -> None:

@@ -21,7 +21,7 @@ from wire.errors import (
     restricted_location,
     too_many_requests,
 )
-from wire.requests import KlinesRequest, klines_weight, page_request, parse_klines_request, query
+from wire.requests import KlinesRequest, klines_weight, page_request, parse_klines_request, query, with_next
 
 intervals = st.sampled_from(list(INTERVALS.values()))
 ASKED = {"symbol": "BTCUSDT", "interval": "1m"}
@@ -148,6 +148,18 @@ def test_a_page_asks_for_exactly_the_bars_that_open_in_its_span(interval: Interv
         stop_ms = interval.next_open(stop_ms)
     request = page_request("BTCUSDT", interval, Span(start_ms, stop_ms))
     assert request == KlinesRequest("BTCUSDT", interval, count, start_ms, stop_ms - 1)
+
+
+@given(intervals, st.integers(1, 1_500))
+def test_the_bar_after_a_page_is_asked_for_unless_it_costs_more(interval: Interval, count: int) -> None:
+    start_ms = interval.floor(MONDAY_MS)
+    stop_ms = start_ms
+    for _ in range(count):
+        stop_ms = interval.next_open(stop_ms)
+    asked = with_next(interval, Span(start_ms, stop_ms))
+    is_free = klines_weight(count + 1) == klines_weight(count)
+    assert asked == Span(start_ms, interval.next_open(stop_ms) if is_free else stop_ms)
+    assert is_free == (count not in (99, 499, 1_000))
 
 
 def test_the_other_refusals_have_the_exchanges_bodies() -> None:

@@ -49,6 +49,16 @@ def page_request(symbol: str, interval: Interval, span: Span) -> KlinesRequest:
     return KlinesRequest(symbol, interval, interval.count(*span), span.start_ms, span.stop_ms - 1)
 
 
+def with_next(interval: Interval, span: Span) -> Span:
+    """`span` and the bucket after it, where asking for that too costs no more.
+
+    A row after what was asked for shows that the answer had come further than that. An empty answer shows nothing.
+    """
+    longer = Span(span.start_ms, interval.next_open(span.stop_ms))
+    costs_more = klines_weight(interval.count(*longer)) > klines_weight(interval.count(*span))
+    return span if costs_more else longer
+
+
 def query(request: KlinesRequest) -> dict[str, str]:
     """The parameters of a request; the HTTP client percent-encodes a non-ASCII symbol."""
     parameters = {"symbol": request.symbol, "interval": request.interval.name, "limit": str(request.limit)}

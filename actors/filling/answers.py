@@ -14,15 +14,16 @@ LATE_MS = HOUR_MS
 """What is missing in an answer counts as asked for in vain when it is so old."""
 
 
-def changes_from(job: PageJob, closed: Sequence[Bar], observed_ms: int, in_vain: Sequence[Span]) -> list[Change]:
+def changes_from(job: PageJob, rows: Sequence[Bar], observed_ms: int, in_vain: Sequence[Span]) -> list[Change]:
     """What is to be stored of a page: its bars, what the exchange does not have, and what was asked for in vain.
 
     Args:
-        closed: the closed bars that came, ascending.
+        rows: what came, ascending: the closed bars of the page and, where it was asked for, the bar after it.
         in_vain: what was asked for often enough before, without any of it.
     """
     key, interval = job.contract.key, job.interval
-    absent = absences(job.span, closed, interval, job.contract.onboard_ms, observed_ms, in_vain)
+    absent = absences(job.span, rows, interval, job.contract.onboard_ms, observed_ms, in_vain)
+    closed = [bar for bar in rows if bar.open_ms < job.span.stop_ms]
     final = [bar for bar in closed if interval is not MINUTE or _is_final(bar, observed_ms)]
     changes: list[Change] = [] if job.priority is Priority.READ else [ContractsSeen([job.contract], only_new=True)]
     changes.append(ClosedBars(key, interval, final, Origin.REST, verified=True, absent=absent))

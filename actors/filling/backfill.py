@@ -195,16 +195,17 @@ class Backfill(Actor):
 
     def _page(self, job: PageJob, bars: list[Bar]) -> None:
         observed_ms = self._spending.observed_ms or 0
-        closed = [bar for bar in bars if self._spending.is_settled(job.interval.next_open(bar.open_ms))]
+        stop_ms, is_settled = job.span.stop_ms, self._spending.is_settled
+        rows = [bar for bar in bars if bar.open_ms >= stop_ms or is_settled(job.interval.next_open(bar.open_ms))]
         key = job.contract.key
         if job.reply_to is not None and job.priority is Priority.VERIFY:
-            job.reply_to.tell(RowsFetched(key, closed, job.span, self._spending.budget.limit))
+            job.reply_to.tell(RowsFetched(key, rows, job.span, self._spending.budget.limit))
             return
         if job.reply_to is not None:
             self._live_gaps.discard(key)
-            job.reply_to.tell(MinutesFetched(closed, job.span))
+            job.reply_to.tell(MinutesFetched(rows, job.span))
             return
-        changes = changes_from(job, closed, observed_ms, self._reader.in_vain(key, job.interval, observed_ms))
+        changes = changes_from(job, rows, observed_ms, self._reader.in_vain(key, job.interval, observed_ms))
         at_once = self._reads.is_waited_for(job)
         self._storing.add(job)
         self._writer.tell(Store(changes, acknowledge=self.me, ticket=job, at_once=at_once))

@@ -64,4 +64,4 @@ class Fetcher(Actor):
             case TimeJob():
                 return self._client.time()
             case PageJob():
-                return self._client.klines(page_request(job.contract.symbol, job.interval, job.span), job.scale)
+                return self._client.klines(page_request(job.contract.symbol, job.interval, job.asked), job.scale)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from actors.runtime.cell import Address
 from bars import Contract, ContractKey, Interval, Scale, Span
 from exchange import ExchangeError
-from wire.requests import klines_weight
+from wire.requests import klines_weight, with_next
 
 
 class Priority(IntEnum):
@@ -72,6 +72,12 @@ class PageJob:
     @property
     def page(self) -> PageId:
         return PageId(self.contract.key, self.interval, self.span)
+
+    @property
+    def asked(self) -> Span:
+        """What the exchange is asked for. Of what goes to the disk also the bar after it, where that is free: without
+        one, nobody knows of bars missing at the end whether they exist."""
+        return with_next(self.interval, self.span) if self.reply_to is None else self.span
 
     @property
     def weight(self) -> int:

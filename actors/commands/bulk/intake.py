@@ -104,8 +104,9 @@ class Intake:
         contract, interval = series.contract, series.interval
         in_vain = not_there(series, span, self._reader, self._now_ms)
         absent = absences(span, value, interval, contract.onboard_ms, self._now_ms, in_vain)
-        change = ClosedBars(contract.key, interval, value, Origin.REST, verified=True, completes=False, absent=absent)
-        vain = asked_in_vain(series, span, value, absent, self._now_ms)
+        bars = [bar for bar in value if bar.open_ms < span.stop_ms]
+        change = ClosedBars(contract.key, interval, bars, Origin.REST, verified=True, completes=False, absent=absent)
+        vain = asked_in_vain(series, span, bars, absent, self._now_ms)
         self._count(interval, "rest", self._store.commit([change, *vain]))
 
     def _commit(self, changes: Sequence[Change]) -> None:

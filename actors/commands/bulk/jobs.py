@@ -10,7 +10,7 @@ from bars import Bar, Span
 from exchange import ArchiveClient, Download, Reply, RestClient
 from wire.archive import ArchiveFile, Period
 from wire.archive_plan import Source
-from wire.requests import klines_weight, page_request
+from wire.requests import klines_weight, page_request, with_next
 
 
 class FileJob(NamedTuple):
@@ -39,7 +39,8 @@ class PageJob(NamedTuple):
     def question(self) -> Question:
         """To be asked; the answer carries this job."""
         series = self.series
-        request = page_request(series.contract.symbol, series.interval, self.span)
+        asked = with_next(series.interval, self.span)  # a bar after them tells that the last do not exist
+        request = page_request(series.contract.symbol, series.interval, asked)
 
         def ask(client: RestClient) -> Reply[list[Bar]]:
             return client.klines(request, series.contract.scale)
