@@ -24,17 +24,18 @@ from wire.published import BarEvent
 
 logger = logging.getLogger(__name__)
 
-HELD_MS = 10 * MINUTE_MS
-"""A larger bar whose forerunner has not come waits as long as a missing minute is waited for."""
-STEP_MS = MINUTE_MS
+HELD_S = 600.0
+"""A larger bar whose forerunner has not come waits as long as a missing minute is waited for. By our own clock: what
+delays the forerunner are crashed actors, which begin anew by that one."""
+STEP_S = 5.0
 """The most that counts as waiting from one tick to the next: while the machine slept nothing could come."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Held:
     completed: IntervalBar
-    until_ms: int
-    """By the book's `awake_ms`."""
+    until_s: float
+    """By the book's `awake_s`."""
 
 
 @dataclass(slots=True)
@@ -53,8 +54,8 @@ class HubBook:
     leap: the larger bars that hold them still come."""
     held: dict[ContractKey, list[_Held]] = field(default_factory=dict)
     """Larger bars whose forerunners are still to come."""
-    awake_ms: int = 0
-    """For how long, by the exchange's clock, anything could come."""
+    awake_s: float = 0.0
+    """For how long anything could come."""
     feeds: dict[str, Address] = field(default_factory=dict)
 
     def add(self, subscriber: Subscribe) -> None:
@@ -114,16 +115,15 @@ class Hub(Actor):
 
     def __init__(self, book: HubBook) -> None:
         self._book = book
-        self._now_ms: int | None = None
+        self._now_s: float | None = None
 
     def receive(self, message: Any) -> None:
         match message:
             case BarsPublished(key, bars, closed, said, is_history, is_leap):
                 if not is_history or all(self._is_past(key, one) for one in bars):
                     self._publish(key, bars, closed, said, is_leap)
-            case Tick(now_ms, _, _):
-                if now_ms is not None:
-                    self._passed(now_ms)
+            case Tick(_, _, monotonic_s):
+                self._passed(monotonic_s)
             case PairMemberStarted(key, member, life):
                 self._book.members.setdefault(key, {})[member.name] = member
                 self._book.keys.setdefault(key.symbol, set()).add(key)
@@ -141,10 +141,10 @@ class Hub(Actor):
             case _:
                 super().receive(message)
 
-    def _passed(self, now_ms: int) -> None:
-        if self._now_ms is not None:
-            self._book.awake_ms += min(max(0, now_ms - self._now_ms), STEP_MS)
-        self._now_ms = now_ms
+    def _passed(self, now_s: float) -> None:
+        if self._now_s is not None:
+            self._book.awake_s += min(now_s - self._now_s, STEP_S)
+        self._now_s = now_s
         for key in list(self._book.held):
             self._let_go(key)
 
@@ -168,7 +168,7 @@ class Hub(Actor):
                     if is_leap and bar.open_ms != last_ms + MINUTE_MS:
                         self._book.leaps[key] = Span(last_ms + MINUTE_MS, bar.open_ms)
                 elif self._book.lacks(key, completed):
-                    self._book.held.setdefault(key, []).append(_Held(completed, self._book.awake_ms + HELD_MS))
+                    self._book.held.setdefault(key, []).append(_Held(completed, self._book.awake_s + HELD_S))
                     continue
                 finals_ms[key, interval] = bar.open_ms
             if subscribers:
@@ -179,7 +179,7 @@ class Hub(Actor):
     def _let_go(self, key: ContractKey) -> None:
         """Tell of the larger bars that wait no longer: what they waited for was told of, or has not come for long."""
         for held in sorted(self._book.held.pop(key), key=lambda one: one.completed.bar.open_ms):
-            if held.until_ms <= self._book.awake_ms or not self._book.lacks(key, held.completed):
+            if held.until_s <= self._book.awake_s or not self._book.lacks(key, held.completed):
                 self._tell_final(key, held.completed)
             else:
                 self._book.held.setdefault(key, []).append(held)

@@ -28,11 +28,17 @@ class Finals:
         self._newest_ms: dict[Series, int] = {}
         self._progress_ms: dict[ContractKey, int] = {}
         self._excused: dict[ContractKey, list[Span]] = {}
+        self._published_ms: dict[Series, int] = {}
 
     def on_message(self, message: object) -> None:
-        """Learn of minutes that a stream goes on without, knowingly: no finals can come of them."""
-        if isinstance(message, FillHole):
-            self._excused.setdefault(message.contract.key, []).append(message.span)
+        """Learn of minutes that a stream goes on without, knowingly: no finals can come of them; and of finals."""
+        match message:
+            case FillHole(contract, span):
+                self._excused.setdefault(contract.key, []).append(span)
+            case BarsPublished(key, bars, closed=True, is_history=False):
+                for interval, bar in bars:
+                    series = key, interval
+                    self._published_ms[series] = max(bar.open_ms, self._published_ms.get(series, -1))
 
     def deliver(self, event: BarEvent) -> bool:
         """Take one bar."""
@@ -73,6 +79,18 @@ class Finals:
                 if at_ms not in told_ms and (key, interval, at_ms) not in lost and not is_excused:
                     yield f"{key.symbol} {interval} {clock(at_ms)}: no final went out"
                 at_ms = interval.next_open(at_ms)
+
+    def held_back(self, unheard: Iterable[BarsPublished]) -> str | None:
+        """A series of which a final was made and has not gone out yet: it waits for the one before it.
+
+        Args:
+            unheard: what nobody can have heard.
+        """
+        lost = {(sent.key, interval, bar.open_ms) for sent in unheard for interval, bar in sent.bars}
+        for (key, interval), open_ms in self._published_ms.items():
+            if open_ms > self._newest_ms.get((key, interval), -1) and (key, interval, open_ms) not in lost:
+                return f"{key.symbol} {interval} {clock(open_ms)}: the final waits"
+        return None
 
     def silent(self, keys: Iterable[ContractKey], since_ms: int) -> Iterator[str]:
         """Contracts that trade of which finals went out, and no bars in progress."""

@@ -183,6 +183,8 @@ class _Simulation:
         while True:
             system.run(LOOK_EVERY_S)
             pending = self._checks().unsettled(self._wanted(), compared_until_ms)
+            if pending is None and self._is_subscribed:
+                pending = self._finals.held_back(system.unheard)
             if pending is None or exchange.now_ms - over_ms > CALM_MS_MAX:
                 return pending
             self._event(f"not yet: {pending}")
