@@ -98,6 +98,9 @@ class Checks:
             stop_ms = min(MINUTE.floor(self._now_ms - LATE_MS), MINUTE.ceil(self._truth.delivery_ms(key)))
             due = self._truth.bars(key, MINUTE, Span(stop_ms - HOUR_MS, stop_ms))
             has_ended = self._truth.delivery_ms(key) <= self._now_ms
+            record = self._reader.get(key)
+            if record is not None and has_ended and record.contract.delivery_ms > self._truth.delivery_ms(key):
+                return f"{key.symbol}'s end has not been told yet"
             if due and (not has_ended if minutes is None else minutes.last_ms < due[-1].open_ms):
                 return f"{key.symbol}'s minutes end at {'no time' if minutes is None else clock(minutes.last_ms)}"
         for gap in self._reader.gaps(self._now_ms, self._depths):
