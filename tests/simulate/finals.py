@@ -81,14 +81,15 @@ class Finals:
                 at_ms = interval.next_open(at_ms)
 
     def held_back(self, unheard: Iterable[BarsPublished]) -> str | None:
-        """A series of which a final was made and has not gone out yet: it waits for the one before it.
+        """A series of which finals went out, but not yet the last that was made: it waits for the one before it.
 
         Args:
             unheard: what nobody can have heard.
         """
         lost = {(sent.key, interval, bar.open_ms) for sent in unheard for interval, bar in sent.bars}
-        for (key, interval), open_ms in self._published_ms.items():
-            if open_ms > self._newest_ms.get((key, interval), -1) and (key, interval, open_ms) not in lost:
+        for (key, interval), last_ms in self._newest_ms.items():
+            open_ms = self._published_ms.get((key, interval), -1)
+            if open_ms > last_ms and (key, interval, open_ms) not in lost:
                 return f"{key.symbol} {interval} {clock(open_ms)}: the final waits"
         return None
 
