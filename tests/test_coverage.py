@@ -131,6 +131,12 @@ def test_a_closed_bar_behind_what_was_asked_for_tells_that_the_rest_does_not_exi
     assert absent(asked, *numbers, now_ms=at(40), in_vain=()) == expected
 
 
+def test_a_bar_behind_what_was_asked_for_counts_from_its_end_on() -> None:
+    asked = minutes(20, 30)
+    assert absent(asked, 30, now_ms=at(31), in_vain=()) == [asked]
+    assert absent(asked, 30, now_ms=at(31) - 1, in_vain=()) == []
+
+
 def test_a_bar_in_progress_behind_what_was_asked_for_tells_that_only_of_what_is_a_day_old() -> None:
     launch_ms = MONDAY_MS + WEEK_MS - 1_000
     asked, behind = Span(MONDAY_MS, MONDAY_MS + WEEK_MS), [a_bar(MONDAY_MS + WEEK_MS)]
