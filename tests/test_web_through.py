@@ -20,7 +20,7 @@ from tests.support.market import MONDAY_MS, a_contract, some_bars
 from tests.support.ports import PATIENCE_S
 from tests.support.wsgi import Answered, call
 from web import Sources, WebServer, make_app
-from web.pages import Held
+from web.pages import Held, held_in_bars
 from web.through import FETCH_BARS_MAX, FETCH_S, ROUNDS_MAX, SETTLE_MS, WAITING_MAX, ReadThrough
 from wire.requests import KlinesRequest
 
@@ -227,6 +227,34 @@ def test_what_another_client_had_fetched_in_the_meantime_is_seen(exchange: Excha
 
     through = ReadThrough(Sources(exchange.reader, lambda: NOW_MS, lambda: None, dict, fetch=exchange.fetch))
     assert through.answer(record, request, read) == (10, None)
+    assert exchange.asked == []
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        KlinesRequest("BTCUSDT", MINUTE, 1_500, MONDAY_MS, minutes(0, 99)[1]),
+        KlinesRequest("BTCUSDT", MINUTE, 1_500, None, minutes(0, 99)[1]),
+        KlinesRequest("BTCUSDT", MINUTE, 10, MONDAY_MS),
+    ],
+    ids=["from_and_to", "all_up_to", "the_first"],
+)
+def test_bars_that_are_stored_while_an_answer_is_made_are_in_it(exchange: Exchange, request_: KlinesRequest) -> None:
+    """History is loaded at the same time: what was not there when the answer was read is there at the look for holes."""
+    exchange.put(MINUTE, minutes(60, LIFE))
+    record = exchange.reader.find("BTCUSDT")
+    assert record is not None
+
+    def read() -> tuple[list[int], Held | None]:
+        bars = exchange.reader.bars(
+            record, MINUTE, start_ms=request_.start_ms, end_ms=request_.end_ms, limit=request_.limit
+        )
+        exchange.put(MINUTE, minutes(0, 60))
+        return [bar.bar.open_ms for bar in bars], held_in_bars(bars)
+
+    through = ReadThrough(Sources(exchange.reader, lambda: NOW_MS, lambda: None, dict, fetch=exchange.fetch))
+    stop = min(100, request_.limit)
+    assert through.answer(record, request_, read) == (list(range(*minutes(0, stop), MINUTE_MS)), None)
     assert exchange.asked == []
 
 

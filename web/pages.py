@@ -37,12 +37,14 @@ class Held(NamedTuple):
 class Completeness(NamedTuple):
     """What of the bars that were asked for is missing: spans in whole buckets of `interval`, a stored one.
 
-    `reason` says it in one line of ASCII; None when nothing is missing.
+    `reason` says it in one line of ASCII; None when nothing is missing. `is_whole` tells of an answer that shows by
+    itself that it lacks nothing; for any other it was looked up, after the answer had been read.
     """
 
     interval: Interval
     missing: list[Span]
     reason: str | None
+    is_whole: bool
 
 
 def held_in_rows(rows_json: str) -> Held | None:
@@ -106,17 +108,19 @@ def completeness(
     """
     interval, source = request.interval, stored_source(request.interval)
     if now_ms is None and request.start_ms is None and request.end_ms is None:
-        return Completeness(source, [], "the time at the exchange is not known, so newer bars may be missing")
+        return Completeness(source, [], "the time at the exchange is not known, so newer bars may be missing", False)
     known_ms = NO_DELIVERY_MS if now_ms is None else now_ms
     asked = asked_span(request, record.contract, known_ms)
     missing: list[Span] = []
-    if held is None or not _is_whole(held, asked, interval, known_ms):
+    is_whole = held is not None and _is_whole(held, asked, interval, known_ms)
+    if not is_whole:
         missing = _missing(reader, record, asked, interval, held, known_ms, absent)
         if not missing:
             # Where the exchange itself has no bars, a full answer reaches beyond the buckets that were asked.
             reached = _reached(request, asked, record.contract, held, known_ms)
             missing = _missing(reader, record, reached, interval, held, known_ms, absent)
-    return Completeness(source, missing, _reason(source, missing, request, record.contract, asked, known_ms))
+    reason = _reason(source, missing, request, record.contract, asked, known_ms)
+    return Completeness(source, missing, reason, is_whole)
 
 
 def _wanted_stop_ms(request: KlinesRequest, now_ms: int) -> int:

@@ -94,15 +94,27 @@ class ReadThrough:
         now_ms: int | None,
         fetched: Sequence[Span],
     ) -> tuple[T, Completeness]:
-        """The answer as it is now, and what is missing of it."""
+        """The answer as it is now, and what is missing of it.
+
+        What was missing in the answer may have been stored before it was looked up. So an answer that is not whole,
+        and of which nothing is found missing, is read again: all that was there at the look is in it then.
+        """
+
+        def look(held: Held | None) -> Completeness:
+            return completeness(self._sources.reader, record, request, held, now_ms, fetched)
+
         answer, held = read()
-        found = completeness(self._sources.reader, record, request, held, now_ms, fetched)
-        if now_ms is not None and found.missing:
-            asked = asked_span(request, record.contract, now_ms)
-            if all(span.intersect(asked).is_empty for span in found.missing):
-                # What was missing in the answer may have been stored before the second look.
-                answer, held = read()
-                found = completeness(self._sources.reader, record, request, held, now_ms, fetched)
+        found = look(held)
+        if now_ms is None or found.is_whole:
+            return answer, found
+        asked = asked_span(request, record.contract, now_ms)
+        if any(not span.intersect(asked).is_empty for span in found.missing):
+            return answer, found
+        answer, held = read()
+        if found.missing:  # but only beyond what was asked for, where a fuller answer does not reach
+            found = look(held)
+            if not found.missing and not found.is_whole:
+                answer, _ = read()
         return answer, found
 
 
