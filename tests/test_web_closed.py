@@ -171,6 +171,27 @@ def test_an_answer_is_held_until_the_last_bar_is_in(file: File, server: WebServe
     assert again.answer()["complete"]
 
 
+def test_nobody_waits_for_a_time_at_which_nothing_traded(server: WebServer) -> None:
+    answer = Asked(server, f"{at(-60)}&wait=250").answer()
+    assert (answer["complete"], symbols(answer), answer["late"]) == (True, [], [])
+
+
+def test_as_long_as_no_contract_is_known_the_answer_is_held(tmp_path: Path) -> None:
+    with closing(BarStore.open(tmp_path / "new.db")) as store, closing(Reader(tmp_path / "new.db")) as reader:
+        hold = ClosedHold(reader)
+        app = make_app(Sources(reader, lambda: MONDAY_MS, lambda: None, dict))
+        server = WebServer(app, HOST, 0, hold=hold)
+        server.start()
+        try:
+            asked = Asked(server, f"{at(0)}&wait=250")
+            wait_until(lambda: hold.waiting == 1, PATIENCE_S, "it waits")
+            store.commit([ContractsSeen([BTC])])
+            store.commit([closed(BTC, 0, 1)])
+            assert symbols(asked.answer()) == ["BTCUSDT"]
+        finally:
+            server.stop()
+
+
 def test_when_time_is_over_the_answer_holds_what_is_there(file: File, server: WebServer) -> None:
     file.commit(closed(BTC, 0, 1))
     answer = get(server, f"{at(0)}&wait=0.3")

@@ -133,7 +133,9 @@ class ClosedHold:
 
     def _is_complete(self, moment: _Moment) -> bool:
         found = self._reader.closed_at(moment.interval, moment.open_ms)
-        return bool(found) and all(one.bar is not None for one in found)
+        if not found:  # nothing traded then, unless no contract is known yet
+            return bool(self._reader.contracts())
+        return all(one.bar is not None for one in found)
 
 
 def _request(scope: dict[str, Any]) -> ClosedRequest | None:
