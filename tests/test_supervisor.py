@@ -477,6 +477,27 @@ def test_stopping_does_not_wait_for_one_that_hangs() -> None:
     _stop(house, threads)
 
 
+def test_who_is_to_stop_before_the_first_beat_has_its_time_to_end_too() -> None:
+    leave, entered = threading.Event(), threading.Event()
+
+    class Busy(Actor):
+        def receive(self, message: Any) -> None:  # noqa: ARG002
+            entered.set()
+            leave.wait(DEADLINE_S)
+
+    threads = RealThreads(lambda: 0.0)
+    busy = ChildSpec("fetcher", Busy, own_thread=True, every_beats=0, stops_with=1, ends_within_s=1.5)
+    house = House(busy, threads=threads)
+    house.parts.addresses["fetcher"].tell("work")
+    assert entered.wait(DEADLINE_S)
+    house.tell(StopAll())
+    house.tell(Beat(50_000.0))
+    house.tell(Beat(50_001.0))
+    assert not house.has_ended.is_set()
+    leave.set()
+    _stop(house, threads)
+
+
 def test_no_thread_is_left_when_all_children_have_ended() -> None:
     before = set(threading.enumerate())
     threads = RealThreads(lambda: 0.0)

@@ -186,8 +186,8 @@ class Supervisor(Actor):
             self._wiring.give_up(reason)
 
     def _beat(self, monotonic_s: float) -> None:
-        if monotonic_s - self._now_s > ASLEEP_S:
-            self._awake_since_s = monotonic_s
+        if monotonic_s - self._now_s > ASLEEP_S:  # or this is the first beat of all
+            self._awake_since_s = self._leaving_since_s = monotonic_s
         self._now_s = monotonic_s
         self._steps += 1
         now_ms = self._clock.now_ms(monotonic_s)
