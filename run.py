@@ -39,7 +39,7 @@ from actors.shell.terminal import LOG_PERIOD_S, progress
 from exchange import ExchangeError
 from exchange.proxy import InvalidProxy
 from exchange.simulated import SimulatedExchange, default_plan
-from storage import Reader, StorageError
+from storage import BarStore, Reader, StorageError
 from web import Access, ClosedHold, PushServer, Sources, WebServer, make_app, room_for
 
 logger = logging.getLogger("barkeep")
@@ -113,9 +113,11 @@ def set_up_logging(settings: Settings) -> None:
 def serve(settings: Settings) -> int:
     """Data service and web in one process."""
     system = BarSystem(settings)
-    with signals() as stopping, system, closing(Reader(settings.database)) as reader:
+    BarStore.open(settings.database).close()  # a file in use is told of before a port that is taken
+    with signals() as stopping, closing(Reader(settings.database)) as reader:
         sources = Sources(reader, system.now_ms, system.health, system.status, fetch=system.fetch, watch=system.watch)
-        with serving(sources, settings):
+        # The port comes first: where it cannot be had, nothing has been started that would have to stop.
+        with bound(sources, settings) as server, system, serving(server, settings):
             try:
                 watch(system, stopping, settings)
             finally:
@@ -136,7 +138,7 @@ def web(settings: Settings) -> int:
     with signals() as stopping, closing(Reader(settings.database)) as reader:
         service = DataService(reader)
         sources = Sources(reader=reader, now_ms=service.now_ms, health=service.health, status=service.status)
-        with serving(sources, settings):
+        with bound(sources, settings) as server, serving(server, settings):
             while not stopping.wait(LOG_PERIOD_S):
                 pass
     return 0
@@ -164,16 +166,29 @@ def demo(settings: Settings, *, speed: float, count: int, seed: int) -> int:
 
 
 @contextmanager
-def serving(sources: Sources, settings: Settings) -> Iterator[WebServer]:
-    """The web server, for as long as the block runs."""
+def bound(sources: Sources, settings: Settings) -> Iterator[WebServer]:
+    """A web server that has its port, for as long as the block runs. It answers once it is started.
+
+    Raises:
+        BadOption: the port is taken, or the host is none of this machine's.
+    """
     push = PushServer(sources)
     app = make_app(replace(sources, push_clients=lambda: push.clients))
     server = listen(app, settings, push, ClosedHold(sources.reader))
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@contextmanager
+def serving(server: WebServer, settings: Settings) -> Iterator[None]:
+    """The web server answers for as long as the block runs."""
     server.start()
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     logger.info("serving on http://%s:%d", host, server.port)
     try:
-        yield server
+        yield
     finally:
         server.stop()
 

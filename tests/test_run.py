@@ -133,6 +133,20 @@ def test_a_taken_port_is_a_bad_option() -> None:
             run.listen(an_app, Settings.of(port=port))
 
 
+def test_a_service_that_cannot_have_its_port_says_so_in_one_line_and_starts_nothing(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, socket.create_server(("127.0.0.1", 0)) as silent:
+        port = taken.getsockname()[1]
+        # Requests to an exchange that never answers would keep a stop waiting.
+        exchange = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        done = barkeep("--port", str(port), "--rest-url", exchange, "--ws-url", "ws://127.0.0.1:9", cwd=tmp_path)
+        silent.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            silent.accept()
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("barkeep: --port: expected a free port")
+    assert done.stderr.count("\n") == 1
+
+
 def test_an_address_of_another_machine_is_a_bad_option() -> None:
     with pytest.raises(BadOption, match=r"^--host: expected an address of this machine .*, got '192\.0\.2\.1'$"):
         run.listen(an_app, Settings.of(host="192.0.2.1", port=0))
