@@ -264,6 +264,12 @@ def test_headers_beyond_16_kilobytes_are_refused_however_they_arrive(server: Web
     assert "16 KB" in json.loads(reply.body)["error"]["message"]
 
 
+def test_an_address_that_is_no_ascii_is_told_how_it_may_be_written(server: WebServer) -> None:
+    reply = ask(server.port, "GET /fapi/v1/klines?symbol=币安人生USDT HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    assert reply.status == 400
+    assert "percent-encoded" in json.loads(reply.body)["error"]["message"]
+
+
 def test_a_hundred_requests_in_one_breath_are_answered_in_order(server: WebServer) -> None:
     with connected(server.port) as client:
         client.sendall(b"".join(request(f"/{number}") for number in range(100)) + request("/", "Connection: close"))

@@ -38,7 +38,11 @@ def _ready_made(status: bytes, code: bytes, message: bytes) -> bytes:
 
 
 FULL = _ready_made(b"503 Service Unavailable", b"too_many_clients", b"All places are taken; try again soon.")
-_JUNK = _ready_made(b"400 Bad Request", b"bad_request", b"Expected an HTTP request with less than 16 KB of headers.")
+_JUNK = _ready_made(
+    b"400 Bad Request",
+    b"bad_request",
+    b"Expected an HTTP request with an address in ASCII, all else percent-encoded, and less than 16 KB of headers.",
+)
 
 
 class HttpConnection(H11Protocol):
