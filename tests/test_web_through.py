@@ -240,7 +240,7 @@ def test_what_another_client_had_fetched_in_the_meantime_is_seen(exchange: Excha
     ids=["from_and_to", "all_up_to", "the_first"],
 )
 def test_bars_that_are_stored_while_an_answer_is_made_are_in_it(exchange: Exchange, request_: KlinesRequest) -> None:
-    """History is loaded at the same time: what was not there when the answer was read is there at the look for holes."""
+    """History is loaded meanwhile: what was not there when the answer was read is there at the look for holes."""
     exchange.put(MINUTE, minutes(60, LIFE))
     record = exchange.reader.find("BTCUSDT")
     assert record is not None
