@@ -137,7 +137,7 @@ def web(settings: Settings) -> int:
     """Web and push alone, on the file that a data service writes."""
     with signals() as stopping, closing(Reader(settings.database)) as reader:
         service = DataService(reader)
-        sources = Sources(reader=reader, now_ms=service.now_ms, health=service.health, status=service.status)
+        sources = Sources(reader, service.now_ms, service.health, service.status, silence=service.health)
         with bound(sources, settings) as server, serving(server, settings):
             while not stopping.wait(LOG_PERIOD_S):
                 pass

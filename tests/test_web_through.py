@@ -258,6 +258,30 @@ def test_bars_that_are_stored_while_an_answer_is_made_are_in_it(exchange: Exchan
     assert exchange.asked == []
 
 
+@pytest.mark.parametrize(
+    ("query", "is_said"),
+    [
+        ("limit=5", True),
+        (f"startTime={minutes(0, LIFE - 3)[1]}&limit=100", True),
+        (f"startTime={minutes(0, LIFE + 20)[1]}", True),
+        (f"startTime={minutes(0, LIFE - 3)[1]}&limit=3", False),
+        (f"endTime={minutes(0, LIFE - 1)[1]}&limit=3", False),
+    ],
+)
+def test_a_file_that_nobody_writes_any_more_is_told_of_where_newer_bars_were_asked_for(
+    exchange: Exchange, query: str, is_said: bool
+) -> None:
+    exchange.exists = minutes(0, LIFE + 1)
+    exchange.put(MINUTE, exchange.exists)
+    silent: list[str | None] = [None, "the data service's last commit is 818 s old"]
+    sources = Sources(exchange.reader, lambda: NOW_MS, lambda: None, dict, silence=lambda: silent[0])
+    path = f"/fapi/v1/klines?symbol=BTCUSDT&interval=1m&{query}"
+    assert INCOMPLETE not in call(make_app(sources), path).headers
+    del silent[0]
+    said = call(make_app(sources), path).headers.get(INCOMPLETE)
+    assert said == ("newer bars may be missing: the data service's last commit is 818 s old" if is_said else None)
+
+
 def test_without_the_exchanges_time_nothing_is_fetched(exchange: Exchange) -> None:
     assert INCOMPLETE in exchange.klines(f"startTime={MONDAY_MS}&limit=10", now_ms=None).headers
     assert exchange.asked == []

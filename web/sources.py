@@ -33,5 +33,7 @@ class Sources:
     watch: Watch | None = None
     """Has live events delivered, by threads that must not be held up. None where there are none: then they are read
     from the file as it changes."""
+    silence: Callable[[], str | None] | None = None
+    """Why the file fell behind, and `now_ms` with it; None when it did not. None where `now_ms` always goes on."""
     push_clients: Callable[[], int] | None = None
     """How many WebSocket clients are connected; None where there is no push."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from bars import ContractKey, Interval, Patience, Span
+from bars.contract import NO_DELIVERY_MS
 from storage import ContractRecord
 from web.pages import Completeness, Held, asked_span, completeness
 from web.server import WORKERS
@@ -68,7 +69,9 @@ class ReadThrough:
             why = self.fetch(record.contract.key, found.interval, spans, deadline_s)
             if why is None:
                 fetched += spans
-        return answer, found.reason if found.reason is None or why is None else f"{found.reason}: {why}"
+        if found.reason is None:
+            return answer, self._newer_missing(record, request, now_ms)
+        return answer, found.reason if why is None else f"{found.reason}: {why}"
 
     def fetch(self, key: ContractKey, interval: Interval, spans: Sequence[Span], deadline_s: float) -> str | None:
         """Fetch spans of a stored interval; returns None when they are stored, as far as the exchange has any, else
@@ -85,6 +88,14 @@ class ReadThrough:
         finally:
             self._places.release()
         return None if why is None else _one_line(why)
+
+    def _newer_missing(self, record: ContractRecord, request: KlinesRequest, now_ms: int | None) -> str | None:
+        """In one line why bars may exist by now that were asked for, and that nobody here knows of; None when not."""
+        why = None if self._sources.silence is None else self._sources.silence()
+        if why is None or now_ms is None:
+            return None
+        wanted = asked_span(request, record.contract, NO_DELIVERY_MS)
+        return f"newer bars may be missing: {why}" if wanted.stop_ms > request.interval.next_open(now_ms) else None
 
     def _look(
         self,
