@@ -94,13 +94,15 @@ def _without_password(value: object) -> object:
 
 
 def as_text(value: object) -> str:
-    """A value as the command line would have it: lists by commas, mappings as `key=value` by commas."""
+    """A value as the command line would have it: lists of texts by commas, mappings as `key=value` by commas."""
     if isinstance(value, str):
         return value
     if isinstance(value, Mapping):
         return ",".join(f"{key}={part}" for key, part in value.items())
     if isinstance(value, Iterable):
-        return ",".join(str(part) for part in value)
+        parts = list(value)
+        if all(isinstance(part, str) for part in parts):
+            return ",".join(parts)
     return str(value)
 
 

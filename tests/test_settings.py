@@ -73,6 +73,13 @@ def test_without_keywords_everything_has_its_default() -> None:
     )
 
 
+@pytest.mark.parametrize("given", [["BTCUSDT", 5], [["BTCUSDT"]], [5], [True]])
+def test_what_is_no_text_in_a_list_is_a_bad_value(given: object) -> None:
+    with pytest.raises(BadOption, match=r"^symbols: expected symbols separated by commas") as caught:
+        Settings.of(symbols=given)
+    assert caught.value.got == given
+
+
 @pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.name)
 def test_none_is_the_default(option: Any) -> None:
     assert Settings.of(**{option.name: None}) == Settings.of()

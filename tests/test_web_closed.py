@@ -176,6 +176,13 @@ def test_nobody_waits_for_a_time_at_which_nothing_traded(server: WebServer) -> N
     assert (answer["complete"], symbols(answer), answer["late"]) == (True, [], [])
 
 
+def test_without_any_contract_an_answer_is_not_complete(tmp_path: Path) -> None:
+    with closing(BarStore.open(tmp_path / "new.db")), closing(Reader(tmp_path / "new.db")) as reader:
+        app = make_app(Sources(reader, lambda: MONDAY_MS, lambda: None, dict))
+        answer = call(app, f"/api/closed?{at(0)}").json
+    assert (answer["complete"], answer["klines"], answer["late"]) == (False, [], [])
+
+
 def test_as_long_as_no_contract_is_known_the_answer_is_held(tmp_path: Path) -> None:
     with closing(BarStore.open(tmp_path / "new.db")) as store, closing(Reader(tmp_path / "new.db")) as reader:
         hold = ClosedHold(reader)

@@ -37,7 +37,7 @@ def closed_page(sources: Sources) -> Handler:
         body = {
             "interval": request.interval.name,
             "open_time": request.open_ms,
-            "complete": not late,
+            "complete": not late and (bool(found) or bool(sources.reader.contracts())),
             "klines": klines,
             "late": late,
         }
