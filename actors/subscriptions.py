@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 
-from bars import Bar, Interval, Scale
+from bars import Bar, Interval, to_text
 from wire.published import BarEvent
 
 logger = logging.getLogger(__name__)
@@ -43,25 +43,30 @@ class BarView:
 
 def view_of(symbol: str, interval: Interval, bar: Bar, *, closed: bool, origin: str, verified: bool = False) -> BarView:
     """A bar as embedding programs see it."""
-    scale: Scale = bar.scale
+    price, volume, quote = bar.scale
     return BarView(
         symbol,
         interval.name,
         bar.open_ms,
         interval.close_ms(bar.open_ms),
-        Decimal(bar.open).scaleb(-scale.price),
-        Decimal(bar.high).scaleb(-scale.price),
-        Decimal(bar.low).scaleb(-scale.price),
-        Decimal(bar.close).scaleb(-scale.price),
-        Decimal(bar.volume).scaleb(-scale.volume),
-        Decimal(bar.quote_volume).scaleb(-scale.quote),
+        _decimal(bar.open, price),
+        _decimal(bar.high, price),
+        _decimal(bar.low, price),
+        _decimal(bar.close, price),
+        _decimal(bar.volume, volume),
+        _decimal(bar.quote_volume, quote),
         bar.trades,
-        Decimal(bar.taker_buy_volume).scaleb(-scale.volume),
-        Decimal(bar.taker_buy_quote_volume).scaleb(-scale.quote),
+        _decimal(bar.taker_buy_volume, volume),
+        _decimal(bar.taker_buy_quote_volume, quote),
         closed,
         origin,
         verified,
     )
+
+
+def _decimal(units: int, decimals: int) -> Decimal:
+    """Made from text, which is exact; arithmetic would round to the precision that the calling thread has set."""
+    return Decimal(to_text(units, decimals))
 
 
 class Subscription:

@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing
-from decimal import Decimal
+from decimal import Decimal, Inexact, localcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ import pytest
 
 from actors import BarSystem
 from actors.options import BadOption
-from actors.subscriptions import WAITING_MAX, BarView, Subscription
+from actors.subscriptions import WAITING_MAX, BarView, Subscription, view_of
 from bars import INTERVALS, MINUTE, MINUTE_MS, STORED, ContractKey, Interval
 from exchange.proxy import InvalidProxy
 from exchange.simulated import SimulatedExchange, World, default_plan
@@ -119,6 +119,14 @@ def assert_true(views: list[BarView], world: World) -> None:
 def assert_well(bars: BarSystem) -> None:
     wait_until(lambda: bars.health() is None, PATIENCE_S, "the system is healthy")
     assert bars.status()["restarts"] == 0
+
+
+def test_values_are_exact_whatever_precision_the_program_calculates_with() -> None:
+    with localcontext() as context:
+        context.prec = 2
+        context.traps[Inexact] = True
+        view = view_of("BTCUSDT", MINUTE, a_bar(MONDAY_MS), closed=True, origin="stream")
+    assert [str(value) for value in (view.high, view.volume, view.quote_volume)] == ["12.00", "7.0", "7.000"]
 
 
 class TestBars:
