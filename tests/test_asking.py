@@ -123,6 +123,30 @@ def test_an_exchange_that_cannot_be_used_ends_it(
         list(asking.answers(Question(fail, 1) for _ in range(5)))
 
 
+@pytest.mark.parametrize("error", [None, ServerFault("HTTP 500")])
+def test_what_was_under_way_when_it_failed_is_no_answer_to_later_questions(
+    exchange: FakeExchange, error: ExchangeError | None
+) -> None:
+    gate, tries = threading.Event(), []
+
+    def slow(_: RestClient) -> Reply[str]:
+        tries.append("slow")
+        assert gate.wait(30)
+        if error is not None:
+            raise error
+        return exchange.weigh("late", 1)
+
+    def restricted(_: RestClient) -> Reply[str]:
+        raise Restricted("HTTP 451")
+
+    with exchange.asking() as asking:
+        with pytest.raises(Restricted):
+            list(asking.answers([Question(slow, 1), Question(restricted, 1)]))
+        gate.set()
+        assert [(question.ticket, answer) for question, answer in asking.answers([exchange.page(2)])] == [(2, 4)]
+    assert tries == ["slow"]
+
+
 def test_questions_are_taken_only_as_they_can_be_asked(exchange: FakeExchange) -> None:
     taken = 0
 

@@ -110,8 +110,10 @@ class Asking:
         come. Questions are taken only as they can be asked.
 
         Raises:
-            ExchangeError: the exchange cannot be reached at all, or does not serve this location.
+            ExchangeError: the exchange cannot be reached at all, or does not serve this location. Questions that were
+                taken and have no answer yet get none, in a later call either.
         """
+        left = self._left_under_way()
         waiting = iter(questions)
         while True:
             is_done = self._send(waiting)
@@ -119,8 +121,16 @@ class Asking:
                 return
             for future in self._finished():
                 asked, answer = self._landed(future)
-                if asked is not self._time and asked not in self._again:
+                if asked is not self._time and asked not in self._again and asked not in left:
                     yield asked, answer
+
+    def _left_under_way(self) -> set[Question]:
+        """What a call that failed has left under way: nobody waits for it any more, and it is not asked again."""
+        self._again.clear()
+        left = {asked.question for asked in self._under_way.values() if asked.question is not self._time}
+        for question in left:
+            question.attempts = ATTEMPTS_MAX
+        return left
 
     def _finished(self) -> Iterable[Future[Reply[Any]]]:
         if not self._under_way:
