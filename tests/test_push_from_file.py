@@ -14,7 +14,18 @@ from typing import Any
 import pytest
 
 from bars import FIVE_MINUTES, MINUTE, MINUTE_MS, Bar, IntervalBar
-from storage import BarStore, Change, ClosedBars, ContractsSeen, Origin, PartialBars, Reader, ServiceState
+from storage import (
+    BarStore,
+    Change,
+    ChangeSignal,
+    ClosedBars,
+    ContractsSeen,
+    DatabaseUnusable,
+    Origin,
+    PartialBars,
+    Reader,
+    ServiceState,
+)
 from tests.support.market import MONDAY_MS, a_bar, a_contract
 from tests.support.push import HOST, PATIENCE_S, Client
 from tests.support.service import ROOT, wait_until
@@ -150,6 +161,25 @@ def test_while_nobody_listens_nothing_is_read(written: Written) -> None:
     again = following(written, "btcusdt@kline_1m")
     written.commit(closed(4))
     assert until_final(again, 4)[-1] == (4, True)
+
+
+def test_a_file_that_cannot_be_opened_at_first_is_followed_once_it_can(
+    written: Written, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures = [DatabaseUnusable("opening it: expected a readable path, got none")]
+    opened = written.reader.change_signal
+
+    def change_signal() -> ChangeSignal:
+        if failures:
+            raise failures.pop()
+        return opened()
+
+    monkeypatch.setattr("web.file_feed.FAILED_WAIT_S", 0.01)
+    monkeypatch.setattr(written.reader, "change_signal", change_signal)
+    client = following(written, "btcusdt@kline_1m")
+    written.commit(closed(4))
+    assert until_final(client, 4)
+    assert not failures
 
 
 def test_a_symbol_that_is_listed_later_is_heard_from_then_on(written: Written) -> None:

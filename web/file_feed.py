@@ -7,10 +7,11 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 
 from bars import ContractKey, Interval
-from storage import ContractRecord, Reader, StorageError
+from storage import ChangeSignal, ContractRecord, Reader, StorageError
 from web.tail import Tail
 from wire.published import BarEvent, Deliver
 
@@ -87,20 +88,20 @@ class FileFeed:
             thread.join(JOIN_S)
 
     def _run(self) -> None:
-        signal = self._reader.change_signal()
-        try:
+        with ExitStack() as held:
+            signal: ChangeSignal | None = None
             every: list[_Watched] = []
             wait_s = POLL_S
             while self._collect(every, wait_s):
                 wait_s = POLL_S
                 try:
+                    if signal is None:
+                        signal = held.enter_context(closing(self._reader.change_signal()))
                     if signal.has_changed():
                         self._look(every)
                 except StorageError as error:
                     logger.error("following the database: %s; trying again", error)
                     wait_s = FAILED_WAIT_S
-        finally:
-            signal.close()
 
     def _collect(self, every: list[_Watched], wait_s: float) -> bool:
         """Wait a moment, and take in who is new and who has left; False at the end. With nobody left, wait for one."""
