@@ -119,6 +119,19 @@ def test_a_binary_message_is_read_like_a_text(service: Service) -> None:
     assert client.hear() == {"result": [], "id": 4}
 
 
+def test_where_no_more_series_may_be_followed_those_that_are_can_still_be_listened_to(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("web.board.SERIES_MAX", 1)
+    first = service.client(STREAM)
+    service.source.wait_for("BTCUSDT", MINUTE)
+    second = service.client("/market/ws")
+    assert second.ask("SUBSCRIBE", "ethusdt@kline_1m", "btcusdt@kline_1m")["result"] is None
+    service.source.tell(BTC, MINUTE, a_bar(MONDAY_MS))
+    assert (first.hear()["s"], second.hear()["s"]) == ("BTCUSDT", "BTCUSDT")
+    assert set(service.source.watchers) == {("BTCUSDT", MINUTE)}
+
+
 def test_more_clients_than_may_be_are_refused_with_503(service: Service) -> None:
     for _ in range(20):
         service.client()

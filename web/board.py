@@ -119,8 +119,8 @@ class Board:
         """Send a listener the frames of these streams; names that carry no bars are passed over."""
         for name in names:
             stream = parse_stream(name)
-            if stream is not None and len(self._followed) < SERIES_MAX:
-                followed = self._follow(stream)
+            followed = None if stream is None else self._follow(stream)
+            if stream is not None and followed is not None:
                 channel = followed.channels.setdefault(name, Channel(name, stream))
                 channel.listeners[listener] = None
                 if stream.contract_type is not None and followed.live.key not in self._types:
@@ -158,9 +158,10 @@ class Board:
 
     # --- series
 
-    def _follow(self, stream: Stream) -> Followed:
+    def _follow(self, stream: Stream) -> Followed | None:
+        """The series of a stream; None where it is not followed yet and there are too many."""
         followed = self._followed.get((stream.symbol, stream.interval))
-        if followed is not None:
+        if followed is not None or len(self._followed) >= SERIES_MAX:
             return followed
         live = LiveSeries(stream.symbol, stream.interval)
         followed = self._followed[stream.symbol, stream.interval] = Followed(live)
