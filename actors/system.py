@@ -58,8 +58,13 @@ class BarSystem:
             return
         path = self.settings.database
         BarStore.open(path).close()
-        run = Running(self.settings, self._random, self._vitals)
         self._reader = Reader(path)
+        try:
+            run = Running(self.settings, self._random, self._vitals)
+        except BaseException:
+            self._reader.close()
+            self._reader = None
+            raise
         self._vitals.begin()
         self._run = run
         try:

@@ -412,6 +412,18 @@ class TestLife:
         assert bars.health() == "stopped"
         BarStore.open(tmp_path / "bars.db").close()
 
+    def test_a_file_that_cannot_be_read_leaves_nothing_behind(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        threads = set(threading.enumerate())
+        bars = BarSystem(database=tmp_path / "bars.db", rest_url="https://exchange.example")
+        with monkeypatch.context() as patch:
+            patch.setattr("actors.system.Reader", fail)
+            with pytest.raises(ZeroDivisionError):
+                bars.start()
+        assert set(threading.enumerate()) <= threads
+        BarStore.open(tmp_path / "bars.db").close()
+
     def test_a_start_that_fails_halfway_is_undone_and_may_be_tried_again(
         self, exchange: SimulatedExchange, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
