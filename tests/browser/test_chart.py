@@ -120,14 +120,16 @@ def test_a_silent_connection_is_said_to_be_stale(desk: Desk) -> None:
 def test_a_pause_of_the_exchange_is_shaded_and_told_on_hover(desk: Desk) -> None:
     desk.open_chart("BTCUSDT", "5m")
 
-    def paused() -> list[int]:
+    def paused() -> list[tuple[int, int]]:
         desk.visit("/chart/BTCUSDT/5m")
         desk.wait_for_bars()
-        return [x for x, _, _, reasons in desk.sweep(900, 7) if any("Exchange pause" in text for _, text in reasons)]
+        told = [(x, sum("Exchange pause" in text for _, text in reasons)) for x, _, _, reasons in desk.sweep(900, 7)]
+        return [place for place in told if place[1]]
 
     desk.until(lambda: "exchange pause" in desk.gap_reasons("BTCUSDT"), "the service knows of the pause")
     places = desk.until(paused, "the pause is told")
-    shaded, plain = desk.edge_colours(places[0], 8)
+    assert {times for _, times in places} == {1}, "bars of one and of five minutes tell of it"
+    shaded, plain = desk.edge_colours(places[0][0], 8)
     assert shaded != plain
 
 

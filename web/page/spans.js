@@ -9,17 +9,31 @@ const CALM = new Set([PAUSE, "no trades", "not listed yet", "delisted", "reliste
 
 /**
  * Spans `{from, to, kind, text()}`, half-open, of a symbol's gaps as `/api/gaps` tells them, for one interval.
- * Pauses are told of minutes only; they count where they make up a good part of a bar.
+ * A pause is told of every interval that has whole bars in it: those of other intervals count where they make up a good
+ * part of a bar, and each pause is shaded once.
  */
 export function gapSpans(gaps, interval) {
-  const matters = (gap) =>
-    gap.interval === storedSource(interval) || (gap.reason === PAUSE && (gap.to - gap.from) * 4 >= spanOf(interval));
-  return gaps.filter(matters).map((gap) => ({
+  const isOwn = (gap) => gap.interval === storedSource(interval);
+  const isLong = (gap) => (gap.to - gap.from) * 4 >= spanOf(interval);
+  const holes = gaps.filter((gap) => gap.reason !== PAUSE && isOwn(gap));
+  const pauses = gaps.filter((gap) => gap.reason === PAUSE && (isOwn(gap) || isLong(gap)));
+  return [...holes, ...merged(pauses)].map((gap) => ({
     from: gap.from,
     to: gap.to,
     kind: CALM.has(gap.reason) ? "pause" : "gap",
     text: () => wordsOf(gap),
   }));
+}
+
+/** The same gaps, ascending, those that touch or overlap as one. */
+function merged(gaps) {
+  const whole = [];
+  for (const gap of [...gaps].sort((one, other) => one.from - other.from)) {
+    const last = whole.at(-1);
+    if (last && gap.from <= last.to) last.to = Math.max(last.to, gap.to);
+    else whole.push({ ...gap });
+  }
+  return whole;
 }
 
 function wordsOf({ reason, state }) {
