@@ -120,3 +120,21 @@ def parameters(query: Query, duplicate: Callable[[str], Exception]) -> dict[str,
             raise duplicate(name[:40])
         unique[name] = value
     return unique
+
+
+def native_parameters(query: Query, required: Sequence[str] = ()) -> dict[str, str]:
+    """The same of a native path.
+
+    Raises:
+        Refusal: a parameter is there more often than once, or one that is required is missing or empty.
+    """
+    given = parameters(query, lambda name: Refusal("invalid_parameter", f"{name}: expected once, got several times."))
+    for name in required:
+        if not given.get(name):
+            raise Refusal("missing_parameter", f"{name}: expected a value, got none.")
+    return given
+
+
+def invalid_parameter(name: str, expected: str, got: str) -> Refusal:
+    """The refusal of a value, in the native form."""
+    return Refusal("invalid_parameter", f"{name}: expected {expected}, got {got[:40]!r}.")

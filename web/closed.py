@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 from bars import INTERVALS, Interval
 from bars.interval import TIME_MAX_MS
-from web.answers import Answer, Handler, Query, Refusal, json_answer, parameters
+from web.answers import Answer, Handler, Query, invalid_parameter, json_answer, native_parameters
 from web.kline import kline_of
 from web.sources import Sources
 
-WAIT_MAX_S = 300.0
+WAIT_MAX_S = 300
 _SECONDS = re.compile(r"\d{1,9}(\.\d{1,9})?", re.ASCII)
 
 
@@ -52,29 +52,22 @@ def parse_closed_request(query: Query) -> ClosedRequest:
     Raises:
         Refusal: naming the parameter, what was expected and what was got.
     """
-    asked = parameters(query, lambda name: _invalid(name, "once", "several times"))
-    for name in ("interval", "open_time"):
-        if not asked.get(name):
-            raise Refusal("missing_parameter", f"{name}: expected a value, got none.")
+    asked = native_parameters(query, required=("interval", "open_time"))
     interval = INTERVALS.get(asked["interval"])
     if interval is None:
-        raise _invalid("interval", f"one of {' '.join(INTERVALS)}", asked["interval"])
+        raise invalid_parameter("interval", f"one of {' '.join(INTERVALS)}", asked["interval"])
     return ClosedRequest(interval, _open_ms(asked["open_time"], interval), _wait_s(asked))
 
 
 def _open_ms(text: str, interval: Interval) -> int:
     is_number = text.isascii() and text.isdecimal() and len(text) <= len(str(TIME_MAX_MS))
     if not is_number or interval.floor(int(text)) != int(text):
-        raise _invalid("open_time", f"the start of a bucket of {interval} in milliseconds", text)
+        raise invalid_parameter("open_time", f"the start of a bucket of {interval} in milliseconds", text)
     return int(text)
 
 
 def _wait_s(asked: Mapping[str, str]) -> float:
     text = asked.get("wait", "0")
     if not _SECONDS.fullmatch(text):
-        raise _invalid("wait", f"a number of seconds, of which at most {WAIT_MAX_S:.0f} count", text)
+        raise invalid_parameter("wait", f"a number of seconds, of which at most {WAIT_MAX_S} count", text)
     return min(float(text), WAIT_MAX_S)
-
-
-def _invalid(name: str, expected: str, got: str) -> Refusal:
-    return Refusal("invalid_parameter", f"{name}: expected {expected}, got {got[:40]!r}.")

@@ -9,7 +9,7 @@ from bars import STORED, Interval
 from bars.history import Depth, parse_history
 from bars.ledger import Reason, State
 from storage import Gap
-from web.answers import Answer, Handler, Query, Refusal, json_answer, parameters
+from web.answers import Answer, Handler, Query, Refusal, invalid_parameter, json_answer, native_parameters
 from web.remembered import Remembered
 from web.sources import Sources
 from wire.names import upper
@@ -27,7 +27,7 @@ def gap_page(sources: Sources) -> Handler:
     remembered = Remembered(lambda: _gaps(sources), sources.monotonic_s, MAX_AGE_S)
 
     def handle(query: Query) -> Answer:
-        asked = parameters(query, lambda name: _invalid(name, "once", "several times"))
+        asked = native_parameters(query)
         symbol = upper(asked["symbol"]) if "symbol" in asked else None
         chosen = {
             "interval": _one_of(asked, "interval", _INTERVALS),
@@ -71,9 +71,5 @@ def _gap(gap: Gap) -> dict[str, Any]:
 def _one_of(asked: Mapping[str, str], name: str, values: tuple[str, ...]) -> str | None:
     value = asked.get(name)
     if value is not None and value not in values:
-        raise _invalid(name, f"one of {', '.join(values)}", value)
+        raise invalid_parameter(name, f"one of {', '.join(values)}", value)
     return value
-
-
-def _invalid(name: str, expected: str, got: str) -> Refusal:
-    return Refusal("invalid_parameter", f"{name}: expected {expected}, got {got[:40]!r}.")

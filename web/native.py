@@ -7,7 +7,16 @@ from typing import Any
 
 from bars import INTERVALS, ContractKey
 from storage import ContractRecord, SeriesSummary, StoredBar
-from web.answers import Answer, Handler, Query, Refusal, json_answer, parameters, saying_what_is_missing
+from web.answers import (
+    Answer,
+    Handler,
+    Query,
+    Refusal,
+    invalid_parameter,
+    json_answer,
+    native_parameters,
+    saying_what_is_missing,
+)
 from web.as_of import bars_as_of, edge_of
 from web.closed import closed_page
 from web.exchange_info import newest_contracts
@@ -48,7 +57,7 @@ class _NativePages:
         self._symbols = Remembered(self._list_symbols, sources.monotonic_s)
 
     def klines(self, query: Query) -> Answer:
-        asked = parameters(query, _duplicate)
+        asked = native_parameters(query, required=("symbol", "interval"))
         request = within_time(_parse_request(asked))
         edge_ms = edge_of(_whole_number(asked, "as_of"), self._sources.now_ms())
         reader = self._sources.reader
@@ -119,23 +128,20 @@ def _symbol(record: ContractRecord, series: list[SeriesSummary]) -> dict[str, An
 
 
 def _parse_request(asked: Mapping[str, str]) -> KlinesRequest:
-    """Read the parameters of /api/klines.
+    """Read the parameters of /api/klines, of which `symbol` and `interval` are there.
 
     Raises:
         Refusal: naming the parameter, what was expected and what was got.
     """
-    for name in ("symbol", "interval"):
-        if not asked.get(name):
-            raise Refusal("missing_parameter", f"{name}: expected a value, got none.")
     interval = INTERVALS.get(asked["interval"])
     if interval is None:
-        raise _invalid("interval", f"one of {' '.join(INTERVALS)}", asked["interval"])
+        raise invalid_parameter("interval", f"one of {' '.join(INTERVALS)}", asked["interval"])
     limit = _whole_number(asked, "limit")
     if limit is not None and not 1 <= limit <= LIMIT_MAX:
-        raise _invalid("limit", f"1 to {LIMIT_MAX}", asked["limit"])
+        raise invalid_parameter("limit", f"1 to {LIMIT_MAX}", asked["limit"])
     start_ms, end_ms = _whole_number(asked, "start"), _whole_number(asked, "end")
     if start_ms is not None and end_ms is not None and start_ms > end_ms:
-        raise _invalid("start", f"at most end, which is {end_ms}", asked["start"])
+        raise invalid_parameter("start", f"at most end, which is {end_ms}", asked["start"])
     return KlinesRequest(upper(asked["symbol"]), interval, LIMIT_DEFAULT if limit is None else limit, start_ms, end_ms)
 
 
@@ -144,13 +150,5 @@ def _whole_number(asked: Mapping[str, str], name: str) -> int | None:
     if text is None:
         return None
     if not (text.isascii() and text.isdecimal()) or len(text) > TIME_DIGITS_MAX:
-        raise _invalid(name, f"a whole number of at most {TIME_DIGITS_MAX} digits", text)
+        raise invalid_parameter(name, f"a whole number of at most {TIME_DIGITS_MAX} digits", text)
     return int(text)
-
-
-def _invalid(name: str, expected: str, got: str) -> Refusal:
-    return Refusal("invalid_parameter", f"{name}: expected {expected}, got {got[:40]!r}.")
-
-
-def _duplicate(name: str) -> Refusal:
-    return Refusal("invalid_parameter", f"{name}: expected once, got several times.")

@@ -7,6 +7,7 @@ from typing import Any
 from bars.contract import PERPETUAL_TYPES
 from web.access import SIZE_MAX
 from web.answers import INCOMPLETE_HEADER
+from web.closed import WAIT_MAX_S
 from web.compatible import WEIGHT_HEADER
 from web.guard import BODY_MAX, BODY_S
 from web.native import TIME_DIGITS_MAX
@@ -18,7 +19,6 @@ from wire.version import VERSION
 TIME_MAX = 10**TIME_DIGITS_MAX - 1
 SECONDS_MAX = 10**SECONDS_DIGITS_MAX - 1
 JSON = "application/json"
-WAIT_S_MAX = 300
 
 _DESCRIPTION = """\
 Every Binance USDⓈ-M perpetual's bars, exact and live, from your own machine. Times are UTC milliseconds unless a name
@@ -85,7 +85,7 @@ def _native() -> dict[str, dict[str, Any]]:
             [
                 _interval(),
                 _time("open_time", "the start of a bucket", required=True),
-                _parameter("wait", f"for how many seconds to wait for late symbols, at most {WAIT_S_MAX}", _seconds()),
+                _parameter("wait", f"for how many seconds to wait for late symbols, at most {WAIT_MAX_S}", _seconds()),
             ],
             {200: _ok("ClosedKlines"), 400: _refused("Error", "what is wrong")},
         ),
@@ -261,7 +261,7 @@ def _limit() -> Schema:
 
 
 def _seconds() -> Schema:
-    return {"type": "number", "minimum": 0, "maximum": WAIT_S_MAX}
+    return {"type": "number", "minimum": 0, "maximum": WAIT_MAX_S}
 
 
 def _json(schema: Schema) -> Schema:

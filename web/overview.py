@@ -10,7 +10,7 @@ import msgspec
 from bars import ContractKey, to_text, volume_text
 from bars.interval import HOUR_MS
 from storage import ContractRecord, Glance
-from web.answers import Answer, Handler, Query, Refusal, parameters
+from web.answers import Answer, Handler, Query, invalid_parameter, native_parameters
 from web.remembered import Remembered
 from web.sources import Sources
 
@@ -24,10 +24,10 @@ def overview_page(sources: Sources) -> Handler:
     overview = _Overview(sources)
 
     def handle(query: Query) -> Answer:
-        asked = parameters(query, lambda name: _invalid(name, "once", "several times"))
+        asked = native_parameters(query)
         choice = asked.get("closes", "1")
         if choice not in ("0", "1"):
-            raise _invalid("closes", "0 or 1", choice)
+            raise invalid_parameter("closes", "0 or 1", choice)
         return Answer(overview.with_closes() if choice == "1" else overview.without_closes())
 
     return handle
@@ -100,7 +100,3 @@ def _percent(last: int | None, first: int | None) -> str | None:
         return None
     hundredths = (abs(last - first) * 20_000 + first) // (2 * first)
     return f"{'-' if last < first and hundredths else ''}{to_text(hundredths, 2)}"
-
-
-def _invalid(name: str, expected: str, got: str) -> Refusal:
-    return Refusal("invalid_parameter", f"{name}: expected {expected}, got {got[:40]!r}.")

@@ -9,6 +9,7 @@ from typing import TypeVar
 from bars import ContractKey, Interval, Patience, Span
 from bars.contract import NO_DELIVERY_MS
 from storage import ContractRecord
+from web.answers import header_text
 from web.pages import Completeness, Held, asked_span, completeness
 from web.server import WORKERS
 from web.sources import Sources
@@ -87,7 +88,7 @@ class ReadThrough:
             why = fetch(key, interval, spans, left_s)
         finally:
             self._places.release()
-        return None if why is None else _one_line(why)
+        return None if why is None else header_text(why)[:REASON_CHARACTERS_MAX]
 
     def _newer_missing(self, record: ContractRecord, request: KlinesRequest, now_ms: int | None) -> str | None:
         """In one line why bars may exist by now that were asked for, and that nobody here knows of; None when not."""
@@ -152,8 +153,3 @@ def _ends(spans: Sequence[Span], interval: Interval, bars_max: int, *, newest: b
             taken.append(Span(span.start_ms, min(span.stop_ms, interval.back(span.start_ms, -bars_max))))
         bars_max -= interval.count(*taken[-1])
     return sorted(taken)
-
-
-def _one_line(text: str) -> str:
-    """As a header may hold it."""
-    return " ".join(text.encode("ascii", "backslashreplace").decode().split())[:REASON_CHARACTERS_MAX]

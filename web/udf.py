@@ -14,6 +14,7 @@ from bars import INTERVALS, Interval
 from bars.interval import MINUTE_MS, SECOND_MS
 from storage import ContractRecord
 from web.answers import Answer, Handler, Query, UdfRefusal, json_answer, parameters, saying_what_is_missing
+from web.exchange_info import newest_contracts
 from web.pages import Held, held_in_rows, within_time
 from web.remembered import Remembered
 from web.sources import Sources
@@ -182,8 +183,8 @@ class _UdfPages:
         return _Asked(max(0, (from_s or 0) * SECOND_MS), max(0, to_s * SECOND_MS), countback)
 
     def _perpetuals(self) -> list[ContractRecord]:
-        newest = {record.contract.symbol: record for record in self._sources.reader.contracts()}
-        return [record for record in newest.values() if record.contract.is_perpetual]
+        newest = newest_contracts(self._sources.reader.contracts())
+        return [record for record in newest if record.contract.is_perpetual]
 
 
 def _columns(rows: str, from_ms: int) -> bytes | None:
