@@ -7,8 +7,9 @@ length in minutes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from types import MappingProxyType
 
-from bars import MINUTE_MS, Bar, Interval, Scale
+from bars import MINUTE_MS, STORED, Bar, Interval, Scale
 
 Row = tuple[int, ...]
 
@@ -38,6 +39,10 @@ COLUMNS = f"{KEY}, {', '.join(VALUES)}, mark"
 def minutes(interval: Interval) -> int:
     """How an interval is stored."""
     return interval.span_ms // MINUTE_MS
+
+
+STORED_BY_MINUTES = MappingProxyType({minutes(interval): interval for interval in STORED})
+"""The interval of a row, by how it is stored."""
 
 
 def rows_of(contract_id: int, interval: Interval, bars: Iterable[Bar], mark: int) -> list[Row]:

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from types import MappingProxyType
 
-from bars import MINUTE, STORED, Interval, Span
+from bars import MINUTE, Interval, Span
 from bars.gaps import subtract
 from bars.ledger import Facts, Noted, Reason, asked_again, decide, kept_within, noted_again, without
 from storage import bar_rows, holes
 
 EVERY_CONTRACT = 0
 """In the place of a contract: what is so for all of them."""
-
-_STORED = MappingProxyType({bar_rows.minutes(interval): interval for interval in STORED})
 
 
 def asked(
@@ -101,9 +98,9 @@ def told(connection: sqlite3.Connection, contract_id: int, interval: Interval) -
 
 def sweep(connection: sqlite3.Connection) -> None:
     """Forget what was filled, by whatever way. What is so for all contracts stays."""
-    series = connection.execute("SELECT DISTINCT contract_id, interval FROM gap WHERE contract_id <> ?", (0,))
-    for contract_id, minutes in series.fetchall():
-        interval = _STORED[minutes]
+    of_contracts = "SELECT DISTINCT contract_id, interval FROM gap WHERE contract_id <> ?"
+    for contract_id, minutes in connection.execute(of_contracts, (EVERY_CONTRACT,)).fetchall():
+        interval = bar_rows.STORED_BY_MINUTES[minutes]
         known = of_series(connection, contract_id, interval)
         whole = Span(known[0].span.start_ms, known[-1].span.stop_ms)
         left = kept_within(known, holes.find(connection, contract_id, interval, whole))

@@ -15,7 +15,6 @@ from storage import bar_rows, in_progress
 from storage.records import Glance
 
 LADDER = (MINUTE, FIVE_MINUTES, HALF_HOUR, FOUR_HOURS)
-DAY_MINUTES = DAY_MS // MINUTE_MS
 _FOREVER = 1 << 62
 _NOTHING = (0, None, None, 0, 0, 0)
 

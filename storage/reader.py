@@ -8,14 +8,26 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import MappingProxyType
 
 import msgspec
 
 from bars import MINUTE_MS, STORED, ContractKey, Interval, Span
 from bars.gaps import Hole, subtract
 from bars.history import Depth
-from storage import as_of, at_time, contracts, gap_rows, holes, ledger, newest, overview, pauses, series, unverified
+from storage import (
+    as_of,
+    at_time,
+    bar_rows,
+    contracts,
+    gap_rows,
+    holes,
+    ledger,
+    newest,
+    overview,
+    pauses,
+    series,
+    unverified,
+)
 from storage.changes import ServiceState
 from storage.database import open_for_reading, transaction
 from storage.errors import translating
@@ -35,8 +47,6 @@ from storage.records import (
 )
 from storage.signal import ChangeSignal
 from wire.rows import row_from_bar
-
-_STORED_BY_MINUTES = MappingProxyType({interval.span_ms // MINUTE_MS: interval for interval in STORED})
 
 
 class Reader:
@@ -329,7 +339,7 @@ class Reader:
 
 
 def _summary(key: ContractKey, minutes: int, found: series.Series, absent: list[Span]) -> SeriesSummary:
-    interval = _STORED_BY_MINUTES[minutes]
+    interval = bar_rows.STORED_BY_MINUTES[minutes]
     between = Span(found.first_ms, found.last_ms)
     absent_bars = sum(interval.count(*span.intersect(between)) for span in absent)
     return SeriesSummary(key, interval, *found, gaps=found.lacking(interval) - absent_bars)

@@ -14,6 +14,8 @@ from wire.requests import PAGE_BARS
 FIRST_SCREENS = (MINUTE, FOUR_HOURS)
 """These two are enough to begin every bar in progress: 4h bars of this week, minutes of the last 4 hours."""
 OTHER_SCREENS = (FIVE_MINUTES, HALF_HOUR, DAY, WEEK)
+CONTRACTS_MAX = 1_000_000
+"""More than there will ever be: the second round begins behind the first one."""
 LEFT_TO_LIVE_MS = 5 * MINUTE_MS
 """So long the live feed and its gaps' requests are given to bring what is newest."""
 
@@ -23,7 +25,7 @@ def plans_for(contract: Contract, depths: Mapping[Interval, Depth], arrival: int
     for number, intervals in enumerate((FIRST_SCREENS, OTHER_SCREENS)):
         for interval in intervals:
             if depths[interval] != NONE:
-                yield Plan(contract, interval, Priority.SCREEN, rank=number * 1_000_000 + arrival)
+                yield Plan(contract, interval, Priority.SCREEN, rank=number * CONTRACTS_MAX + arrival)
     for interval in (*FIRST_SCREENS, *OTHER_SCREENS):
         yield Plan(contract, interval, Priority.DEPTH)  # where no depth is wanted: what is missing since the first bar
 

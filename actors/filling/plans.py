@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 
-from actors.filling.history import plan_pages, plans_for
+from actors.filling.history import FIRST_SCREENS, plan_pages, plans_for
 from actors.filling.jobs import JobQueue, PageJob, Plan, Priority
 from actors.filling.seeds import Seeds
 from bars import MINUTE_MS, Contract, ContractKey, Interval
@@ -45,7 +45,7 @@ class Plans:
         self._next_look_ms[contract.key] = now_ms + (LOOK_SOON_MS if look_ms is None else LOOK_AGAIN_MS)
         for plan in plans_for(contract, self._depths, arrival):
             self._open.setdefault(contract.key, set()).add(plan)
-            if plan.rank < 1_000_000 and plan.priority is Priority.SCREEN:
+            if plan.priority is Priority.SCREEN and plan.interval in FIRST_SCREENS:
                 self._seeds.expect(contract.key, plan.interval)
             self._queue.push(plan, plan.rank)
 
