@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from bars.aggregate import aggregate, combine
 from bars.bar import Bar
-from bars.interval import LARGER, MINUTE, MINUTE_MS, STORED, WEEK, Interval
+from bars.interval import LARGER, MINUTE, MINUTE_MS, STORED, Interval
 
 REPLAY_MINUTES = 240
 """So many closed minutes are kept while a seed is needed: one that is a little old is brought up to date with them."""
@@ -128,10 +128,6 @@ class Cascade:
         self._whole = dict.fromkeys(LARGER, False)
         self._recent.clear()
         self.begun_changes += 1
-
-    def seed_start_ms(self) -> int | None:
-        """From when on a seed must reach; None while no minute has come."""
-        return None if self.next_ms is None else WEEK.floor(self.next_ms)
 
     def _go_on_at(self, next_ms: int) -> None:
         self.next_ms = next_ms

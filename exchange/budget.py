@@ -78,6 +78,7 @@ class WeightBudget:
         self._in_flight = 0
         self._unplaced = 0
         self._used_by_all = 0
+        """What the exchange says that all programs on this IP have used in the present minute, ours included."""
         self._is_first = True
         self._is_exhausted = False
         self._is_proving = False
@@ -100,11 +101,6 @@ class WeightBudget:
     def used(self) -> int:
         """What is charged to the present minute, in weight; some of it may have been counted in another one."""
         return self._spent
-
-    @property
-    def used_by_all(self) -> int:
-        """What the exchange says that all programs on this IP have used in the present minute, ours included."""
-        return self._used_by_all
 
     @property
     def pause_until_ms(self) -> int:

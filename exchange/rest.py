@@ -23,8 +23,6 @@ EXCHANGE_INFO_BYTES_MAX = 16 * 1024 * 1024
 """924 symbols have 1.15 MB."""
 KLINES_BYTES_MAX = 1024 * 1024
 """1,500 rows have 200 to 250 KB."""
-TIME_WEIGHT = 1
-EXCHANGE_INFO_WEIGHT = 1
 
 T = TypeVar("T")
 

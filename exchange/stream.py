@@ -141,16 +141,6 @@ class StreamConnection:
         self._send(text.encode(), websocket.ABNF.OPCODE_TEXT)
         self._check_open()
 
-    def ping(self) -> None:
-        """Ask the peer for a sign of life; its pong is not reported.
-
-        Raises:
-            Disconnected: as `send`.
-        """
-        self._check_open()
-        self._send(b"", websocket.ABNF.OPCODE_PING)
-        self._check_open()
-
     def close(self) -> None:
         """Say goodbye, if that goes at once, and close the socket. Closing twice does nothing."""
         if self._opened.sock is None:

@@ -235,7 +235,6 @@ def test_a_seed_in_mid_week_completes_this_very_week(market: Market) -> None:
     for minute in market.minutes[start : start + 50]:
         model.feed(minute)
     assert model.cascade.needs_seed
-    assert model.cascade.seed_start_ms() == MONDAY_MS
     assert model.seed(MONDAY_MS + (start + 20) * MINUTE_MS, MONDAY_MS)
     closed = fed(market, market.minutes[start + 50 : 10_080], model.cascade)
     assert closed[WEEK] == [market.bars[WEEK][MONDAY_MS]]
@@ -316,7 +315,6 @@ def test_before_any_minute_there_is_nothing_to_show() -> None:
     cascade = Cascade()
     assert cascade.partials() == []
     assert cascade.needs_seed
-    assert cascade.seed_start_ms() is None
 
 
 def test_what_was_begun_changes_with_another_minute_and_not_with_a_further_state_of_the_newest(market: Market) -> None:

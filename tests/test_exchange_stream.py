@@ -203,8 +203,6 @@ def test_what_is_sent_arrives_masked_and_whole(peer: StreamPeer, stream: StreamC
     sender.start()
     assert peer.receive() == (TEXT, text.encode())
     sender.join()
-    stream.ping()
-    assert peer.receive() == (PING, b"")
 
 
 def test_closing_says_goodbye_and_can_be_repeated(peer: StreamPeer, stream: StreamConnection) -> None:
