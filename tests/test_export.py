@@ -256,7 +256,7 @@ def test_parquet_has_exact_decimals(stored: Stored, tmp_path: Path) -> None:
 def test_parquet_without_pyarrow_is_one_line_and_status_2(stored: Stored, tmp_path: Path) -> None:
     (tmp_path / "pyarrow.py").write_text("raise ImportError('not installed')\n")
     done = run(stored, "--format", "parquet", "--output", str(tmp_path), PYTHONPATH=str(tmp_path))
-    expected = "csv, or pyarrow installed: pip install 'barkeep[export]'"
+    expected = "csv, or pyarrow installed: pip install pyarrow"
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"barkeep: --format: expected {expected}, got 'parquet'\n"
 

@@ -143,7 +143,7 @@ def _parquet() -> OpenWriter:
     try:
         from actors.commands.export_parquet import ParquetWriter  # noqa: PLC0415 - needs a library that is optional
     except ImportError:
-        raise BadOption("--format", "csv, or pyarrow installed: pip install 'barkeep[export]'", "parquet") from None
+        raise BadOption("--format", "csv, or pyarrow installed: pip install pyarrow", "parquet") from None
     return ParquetWriter
 
 
