@@ -40,7 +40,7 @@ class Asked(NamedTuple):
 
     @property
     def size(self) -> int:
-        """About so many bytes long is it without its body."""
+        """About how many bytes it has without its body."""
         lines = sum(len(name) + len(value) + 4 for name, value in self.headers)
         return lines + len(self.path) + len(self.query)
 
