@@ -102,8 +102,8 @@ class Cascade:
         """Start the buckets in progress anew from closed `bars` that tile from the week's start to `stop_ms`.
 
         The bars may be of any stored intervals. The minutes closed since `stop_ms` are added again.
-        Returns False, and changes nothing, when no seed is needed, or when some of those are no longer at hand: a
-        newer seed is needed then.
+        Returns False, and changes nothing, when no seed is needed, or when some of those minutes are no longer at
+        hand: then a newer seed is needed.
         """
         if not self.needs_seed:
             return False

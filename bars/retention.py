@@ -27,7 +27,7 @@ _NEEDED_BY = MappingProxyType(
         WEEK: WEEK,
     }
 )
-"""What larger bars in progress are made of these, here or when they are asked for, at the most."""
+"""The largest interval whose bar in progress is made of these bars, when they are stored or when they are read."""
 GRAIN_PARTS = 10
 
 

@@ -18,8 +18,8 @@ from bars.gaps import Span, merge, subtract
 from bars.interval import MINUTE, MINUTE_MS, SECOND_MS
 
 RECENT_MINUTES = 12
-"""How many passed minutes are remembered, to tell a repetition from a correction: somewhat more than minutes wait for
-one that does not come. Of a thousand contracts each of these minutes takes half a megabyte."""
+"""How many passed minutes are remembered, to tell a repetition from a correction: somewhat longer than
+minutes wait for one that does not come. With a thousand contracts each of these minutes takes half a megabyte."""
 LEFT_BEHIND_MINUTES = 120
 """How long minutes that were left behind may still come."""
 

@@ -1,7 +1,7 @@
 """The outside world: the exchange's REST and WebSocket interfaces, and what may be asked of them when.
 
 `RestClient` asks once and answers or raises; `StreamConnection` is one WebSocket; `WeightBudget`, `Backoff`
-and `ConnectionPacer` are pure and say when. Nothing in here retries or sleeps on its own.
+and `ConnectionPacer` are pure and say when. Whether to try again after a failure is for the caller to decide.
 """
 
 from exchange.archive import ArchiveClient, Download, WrongChecksum

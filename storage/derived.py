@@ -20,8 +20,8 @@ class Derivation:
 
     Args:
         absent: spans of open times in which `source` has no bars, ascending.
-        edge_ms: the newest bar's open time if it is in progress, else its end: what opens later cannot be held yet.
         newest_ms: the newest bar's open time, closed or not.
+        edge_ms: the newest bar's open time if it is in progress, else its end: what opens later cannot be held yet.
     """
 
     def __init__(

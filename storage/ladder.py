@@ -138,7 +138,7 @@ def _may_be_made(stored: _Stored | None) -> bool:
 
 
 def _is_whole(parts: Sequence[Bar], smaller: Interval, start: int, stop: int) -> bool:
-    """Whether the parts, which are some, are all that open from `start` on and before `stop`."""
+    """Whether there are parts, and all that open from `start` on and before `stop`."""
     return bool(parts) and len(parts) >= (stop - start) // bar_rows.minutes(smaller)
 
 

@@ -32,7 +32,7 @@ class InvalidExchangeInfo(ValueError):
 class ExchangeInfo(NamedTuple):
     """What exchangeInfo says, as far as it is used.
 
-    `unreadable` names the symbols whose rows lack something; they are left out of `contracts`.
+    `unreadable` holds the beginnings of rows that lack something; they are left out of `contracts`.
     `frame` is the answer without its symbols, passed on to our own clients.
     """
 

@@ -48,9 +48,11 @@ class Aggregator(Actor):
         self._has_changed = False
         self._begun_stored = -1
         self._next_ms: int | None = None
-        """The minute that comes next, unless the stream leaves some out; None until it has said where it begins. Until
-        then minutes are those that a former life did not come to: the stream, which falls with it, sends them again,
-        after one that was lost. Published before that one they would keep it back. So when a stream begins."""
+        """The minute that comes next, unless the stream leaves some out; None until the stream says where it begins.
+
+        Minutes that come before that were meant for a former life. The stream was restarted too and sends them again,
+        together with one that was lost; if these were published now, that one could not be any more.
+        """
         self._watched: frozenset[Interval] = frozenset()
         self._is_known = False
         """Whether the hub has answered."""

@@ -21,7 +21,7 @@ from actors.messages import (
 )
 from actors.runtime.cell import Actor, Address
 from exchange import ExchangeError, StreamConnection
-from wire.frames import Answer, InvalidFrame, KlineFrame, OtherFrame, decode_frame
+from wire.frames import Answer, Frame, InvalidFrame, KlineFrame, OtherFrame, decode_frame
 from wire.subscriptions import Subscriber
 
 logger = logging.getLogger(__name__)
@@ -162,7 +162,7 @@ class Feed(Actor):
             self._is_settled = True
             self._pool.tell(FeedSettled(self._name))
 
-    def _handle_other(self, frame: Answer | OtherFrame | Any) -> None:
+    def _handle_other(self, frame: Frame) -> None:
         if isinstance(frame, Answer):
             self._subscriber.answered(frame.id)
             if frame.error is not None:

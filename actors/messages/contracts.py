@@ -66,7 +66,7 @@ class ContractChanged:
 
 @dataclass(frozen=True, slots=True)
 class SymbolState:
-    """A stream went over into another state: `starting`, `live`, `late`."""
+    """A stream has changed its state: it is `live`, or `late`."""
 
     key: ContractKey
     state: str
