@@ -45,7 +45,7 @@ from web import Access, ClosedHold, PushServer, Sources, WebServer, make_app, ro
 logger = logging.getLogger("barkeep")
 
 SIGNAL_DELAY_S = 0.2
-"""At most so long after a signal the ordered stop begins."""
+"""The ordered stop begins at most this long after a signal."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 START_S = 30.0
 STOP_S = 20.0
 STEPS = 5
-"""In each beat the metronome strikes so often: what the contracts do in one step keeps frames waiting for 3 ms."""
+"""How often the metronome strikes in each beat: what the contracts do in one step keeps frames waiting for 3 ms."""
 
 
 class Running:

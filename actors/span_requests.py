@@ -10,7 +10,7 @@ from actors.runtime.cell import Address
 from bars import ContractKey, Interval, Span
 
 ANSWER_S = 0.5
-"""So much earlier than its client's patience ends a request is given up, so that the reason still arrives."""
+"""How long before its client's patience ends a request is given up, so that the reason still arrives."""
 STOPPING = "the data service is stopping"
 
 

@@ -11,7 +11,7 @@ from bars.bar import Bar
 from bars.interval import LARGER, MINUTE, MINUTE_MS, STORED, Interval
 
 REPLAY_MINUTES = 240
-"""So many closed minutes are kept while a seed is needed: one that is a little old is brought up to date with them."""
+"""How many closed minutes are kept while a seed is needed: they bring one that is a little old up to date."""
 
 
 class IntervalBar(NamedTuple):

@@ -9,7 +9,7 @@ from bars.bar import Bar, are_equal
 from bars.interval import DAY_MS, MINUTE_MS
 
 COMPARED_AFTER_MS = 2 * MINUTE_MS
-"""So long after its end a minute is compared: whether the exchange revises bars after the close is not established,
+"""How long after its end a minute is compared: whether the exchange revises bars after the close is not established,
 and nodes were seen to show a closed minute moving for some seconds."""
 ROW_LACKING_MS = DAY_MS
 """A minute this old that the exchange has no row for, nor any later one, is not merely late."""

@@ -39,9 +39,9 @@ class State(str, enum.Enum):
 
 
 ASKED_MAX = 6
-"""So many requests for the same hole, and it counts as unfillable."""
+"""After this many requests in vain a hole counts as unfillable."""
 BELIEVED_AFTER = 2
-"""So many answers without any of a hole, the last of them an hour ago, and one more is believed: there are no bars."""
+"""After this many answers without any bar of a hole, the last an hour ago, one more is believed: there are none."""
 
 
 def rest_ms(asked: int) -> int:

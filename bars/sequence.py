@@ -39,9 +39,9 @@ class Patience:
     """After each answer without the minutes twice as long, up to `ask_again_ms_max`."""
     ask_again_ms_max: int = 240 * SECOND_MS
     askings_max: int = 8
-    """So many answers without a minute, and it is left behind: within 16 minutes, if nothing else comes."""
+    """After this many answers without a minute it is left behind: within 16 minutes, if nothing else comes."""
     hold_ms: int = 600 * SECOND_MS
-    """So long after the missing minutes were first asked for, those behind them are passed on without them."""
+    """How long after missing minutes were first asked for the later ones are passed on without them."""
 
 
 class Closed(NamedTuple):

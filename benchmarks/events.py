@@ -32,7 +32,7 @@ ROUNDS = 3
 MINUTES = 2
 EVENTS_PER_SYMBOL_SECOND = 1.2
 FINALS_MS = 3_000
-"""The last minute's finals come so long after its end."""
+"""How long after its end the last minute's finals come."""
 SETTLE_S = 4.0
 """After all streams are subscribed the service has things to do that come once a start."""
 RATIO, LEAST = 0.5, 40_000.0

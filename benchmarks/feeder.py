@@ -23,7 +23,7 @@ from wire.subscriptions import Publisher
 
 HOST = "127.0.0.1"
 SLICE_MS = 500
-"""All connections get what is due in so much of the exchange's time before any gets more."""
+"""All connections get what is due in this much of the exchange's time before any gets more."""
 _SEND_BUFFER_BYTES = 256 * 1024
 
 

@@ -25,7 +25,7 @@ _NAMES = ("BTC", "ETH", "SOL", "XRP", "DOGE", "ADA", "LINK", "AVAX", "NEAR", "LT
 
 
 def plan(symbols: int, events_per_second: float, age_days: int) -> WorldPlan:
-    """Contracts that were launched so many days ago and together send so many events a second, each at most four."""
+    """Contracts that were launched `age_days` ago and together send `events_per_second`, each at most four."""
     frames = min(200, max(1, round(events_per_second * 60 / symbols / _SENT_OF_MAXIMUM)))
     onboard_ms = START_MS // DAY_MS * DAY_MS - age_days * DAY_MS - 2 * MINUTE_MS
     contracts = tuple(_contract(number, frames, onboard_ms) for number in range(symbols))

@@ -37,7 +37,7 @@ SYMBOLS, SPEED, MINUTES, DAYS = 1_000, 20.0, 30.0, 2
 FRAMES_A_MINUTE = 6
 PERIOD_S = 10.0
 WARM_UP = 0.2
-"""So much of the time is not compared: tables and buffers fill."""
+"""How much of the time is not compared: tables and buffers fill."""
 GROWTH_MAX = 1.05
 
 

@@ -37,7 +37,7 @@ PATIENCE_MS = 1_000
 SILENCE_MS = 5_000
 """With the allowance used up and no frames for this long, /time is asked: the estimate may be slow."""
 FORGIVEN_MS = 10 * MINUTE_MS
-"""After so long without a proof /time is asked even with everything spent."""
+"""After this long without a proof /time is asked even with everything spent."""
 BAN_MS = 2 * MINUTE_MS
 """Bans start at two minutes and grow: a ban that names no end is waited out for this long, doubling."""
 PAUSE_MS_MAX = 3 * 24 * 60 * MINUTE_MS

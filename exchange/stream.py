@@ -23,9 +23,9 @@ from wire.errors import NO_CODE
 
 _READ_BYTES = 65_536
 _MANY_BYTES = 8_192
-"""After a read of so much no more is waited for."""
+"""After a read of this size the next one follows at once."""
 _HANDSHAKE_TIMEOUTS = 3
-"""A whole handshake may take so many times as long as each wait in it."""
+"""How many times as long as each wait in it a whole handshake may take."""
 _GOODBYE_TIMEOUT_S = 0.5
 
 

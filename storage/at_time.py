@@ -12,7 +12,7 @@ from storage.page import Page
 from storage.records import BarAt, ContractRecord, StoredBar
 
 FOLLOWED_MS = 10 * MINUTE_MS
-"""A contract whose newest minute is so much older than the newest of all is not followed any more."""
+"""A contract whose newest minute is this much older than the newest of all is not followed any more."""
 
 
 def find(connection: sqlite3.Connection, interval: Interval, open_ms: int) -> list[BarAt]:

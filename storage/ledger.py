@@ -19,7 +19,7 @@ from storage import absent, bar_rows, contracts, gap_rows, holes, series
 from storage.records import ContractRecord, Gap
 
 LATE_MS = 3 * MINUTE_MS
-"""A closed bar may take so long to come: its final, or the answer of REST, and a commit."""
+"""How long a closed bar may take to come: its final, or the answer of REST, and a commit."""
 
 _Held = Mapping[tuple[int, int], series.Series]
 _Spans = Mapping[tuple[int, int], Sequence[Span]]

@@ -12,7 +12,7 @@ from bars.retention import larger_stored
 from storage import bar_reads, bar_rows, bar_writes, gap_rows, holes, series, unverified
 
 HELD_MS = 7 * DAY_MS
-"""So much longer minutes stay that were not compared with the exchange, where it does not answer."""
+"""How much longer minutes stay that could not be compared because the exchange does not answer."""
 
 
 def remove(connection: sqlite3.Connection, before_ms: Mapping[Interval, int], rows_max: int, now_ms: int) -> int:

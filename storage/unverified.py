@@ -47,7 +47,7 @@ def changed(
 
 
 def removed(connection: sqlite3.Connection, contract_id: int, before_ms: int, count: int) -> None:
-    """Take in that minutes before a time are gone, of which so many had not been compared."""
+    """Take in that the minutes before a time are gone, `count` of which had not been compared."""
     known_ms = _known_ms(connection, contract_id)
     if known_ms is not None and known_ms < before_ms:
         connection.execute(

@@ -27,7 +27,7 @@ from wire.published import BarEvent, Watch
 logger = logging.getLogger(__name__)
 
 LOOK_AGAIN_S = 30.0
-"""So often the parts of derived bars in progress are read anew: minutes may be revised when they are compared."""
+"""How often the parts of derived bars in progress are read anew: minutes may be revised when they are compared."""
 SERIES_MAX = 50_000
 """Three times what the exchange has. Beyond, names are acknowledged and stay silent, like those that mean nothing."""
 ASK_AGAIN_S = 1.0

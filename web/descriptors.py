@@ -11,7 +11,7 @@ if sys.platform != "win32":
 
 
 def room_for(clients: int) -> int:
-    """Make room for so many connections, as far as the system lets this process; returns how many there is room for.
+    """Make room for this many connections, as far as the system lets this process; returns how many there is room for.
 
     Raises the soft limit of open files, which is 1,024 on many systems, up to the hard one; changes the process, so
     that it is for a program's start.

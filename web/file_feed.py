@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 POLL_S = 0.05
 LIST_AGAIN_S = 30.0
-"""So often it is looked up which contract a symbol means: the exchange gives dead contracts' symbols to new ones."""
+"""How often it is looked up which contract a symbol means: the exchange gives dead contracts' symbols to new ones."""
 LIST_SOON_S = 2.0
 """While a symbol is watched that means none yet."""
 FAILED_WAIT_S = 1.0

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from wire.published import BarEvent
 
 GATHER_S = 0.002
-"""So long events are gathered before they are handled: a wake-up each would cost more than the events."""
+"""How long events are gathered before they are handled: a wake-up each would cost more than the events."""
 WAITING_MAX = 200_000
 """More than two minutes of the busiest market: a loop that is so far behind is not waited for."""
 

@@ -15,7 +15,7 @@ from web.connections import FULL, HEADER_BYTES_MAX
 from web.door import Door
 
 ACCEPTED_AT_ONCE = 32
-"""After so many new connections the others have their turn."""
+"""After this many new connections the others have their turn."""
 
 _OUT_OF_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 

@@ -17,7 +17,7 @@ Client = tuple[str, int]
 STREAM_SHARE = 0.75
 """The most of the places that WebSockets may hold: the others are for questions."""
 STRANGER_SHARE = 0.25
-"""So many of the places are for newcomers if need be: without, each would have to leave for the next one before its
+"""How many of the places are for newcomers if need be: without, each would have to leave for the next one before its
 request has arrived, once those who wait between requests hold all the others."""
 UNREAD_BYTES_MAX = 128 * 1024 * 1024
 """Answers that wait to be read, of all clients together."""
@@ -31,7 +31,7 @@ connections that were accepted a moment ago."""
 
 
 def clients_within(wanted: int, descriptors: int) -> int:
-    """How many clients fit into a process that may have so many open files: `wanted`, or fewer."""
+    """How many clients fit into a process that may have `descriptors` open files: `wanted`, or fewer."""
     return max(1, min(wanted, max(descriptors - RESERVED_DESCRIPTORS, descriptors // 4)))
 
 
@@ -128,7 +128,7 @@ class Handing:
         self._owner = owner
 
     def add(self, size: int) -> None:
-        """So many bytes wait for the client from now on."""
+        """From now on `size` more bytes wait for the client."""
         self._owner.add(self, size)
 
     def end(self) -> None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from bars import Bar, Interval
 
 HOLD_S = 60.0
-"""So long a closed bar waits for those before it that are not stored: finals are told in order."""
+"""How long a closed bar waits for those before it that are not stored: finals are told in order."""
 
 
 class Told(NamedTuple):

@@ -24,7 +24,7 @@ FETCH_BARS_MAX = 10_000
 ROUNDS_MAX = 4
 """Where the exchange has no bars, a full answer reaches further than was asked, and a next span may be missing."""
 WAITING_MAX = WORKERS - 8
-"""So many requests may wait at a time: the other threads are for answers that are there."""
+"""How many requests may wait at a time: the other threads are for answers that are there."""
 SETTLE_MS = Patience().settle_ms
 """The exchange's rows may still move for some seconds: newer bars come from the live feed alone."""
 REASON_CHARACTERS_MAX = 300

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class MessagePace:
-    """Counts a client's messages: so many a second for ever, and some more at once.
+    """Counts a client's messages: a steady number per second is allowed, and a few more at once.
 
     The exchange's limit is 10 a second; measured, it answered 15 that came at once, and of 40 also 15, and closed.
     Times are local monotonic seconds, passed in.

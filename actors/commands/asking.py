@@ -49,7 +49,7 @@ class Asking:
     Args:
         open_client: makes a client; each is used by one thread at a time.
         share: the most of the exchange's weight to use, above 0 and up to 1.
-        unreachable_s: after so long without any answer it gives up.
+        unreachable_s: after this long without any answer it gives up.
     """
 
     def __init__(

@@ -53,7 +53,7 @@ logger = logging.getLogger(__name__)
 
 ATTEMPTS_MAX = 5
 STORING_MAX = 100
-"""While so many pages wait for the disk no more are fetched for it: 50,000 bars of 470 bytes. A minute's whole weight
+"""While this many pages wait for the disk no more are fetched for it: 50,000 bars of 470 bytes. A minute's whole weight
 brings 600 pages, and a disk that works takes each within half a second."""
 REPORT_EVERY_S = 1.0
 

@@ -17,7 +17,7 @@ OTHER_SCREENS = (FIVE_MINUTES, HALF_HOUR, DAY, WEEK)
 CONTRACTS_MAX = 1_000_000
 """More than there will ever be: the second round begins behind the first one."""
 LEFT_TO_LIVE_MS = 5 * MINUTE_MS
-"""So long the live feed and its gaps' requests are given to bring what is newest."""
+"""How long the live feed and its requests for gaps are given to bring what is newest."""
 
 
 def plans_for(contract: Contract, depths: Mapping[Interval, Depth], arrival: int) -> Iterator[Plan]:

@@ -15,8 +15,8 @@ from wire.requests import PAGE_BARS
 BARS_MAX = 10_000
 """The most bars that one request may have fetched: 1,500 of 2h come from 6,000 of 30m."""
 REMEMBERED_S = 30.0
-"""For so long what was fetched or refused is not asked for again: what was fetched and is not stored, the exchange
-does not have."""
+"""How long what was fetched or refused is not asked for again: what was fetched and is not stored, the exchange does
+not have."""
 NOT_IN_TIME = "they were not fetched in time"
 
 
@@ -112,7 +112,7 @@ class Reads:
         """Tell those who would wait in vain; returns the pages that nobody waits for any more.
 
         Args:
-            wait_s: for so long nothing can be sent, because of `why`.
+            wait_s: how long nothing can be sent, because of `why`.
             moving: the pages that have been sent for already, which that does not concern.
         """
         for want in list(self._wants):

@@ -45,10 +45,10 @@ REPORT_EVERY_S = 10.0
 LEDGER_EVERY_S = 30.0
 REFUSED_REST_MS = HOUR_MS
 REFUSED_FOR_GOOD_MS = DAY_MS
-"""A contract that the exchange refuses to answer for is left alone for so long: nodes may lag while it trades, so that
-its minutes do not wait until they are removed; for most that have ended there is never an answer again."""
+"""How long a contract that the exchange refuses to answer for is left alone: nodes may lag while it trades, so that its
+minutes do not wait until they are removed; for most that have ended there is never an answer again."""
 ASKED_AT_ONCE = 100
-"""The minutes of so many contracts at most are on their way: from the exchange, and to a disk that may be full."""
+"""The minutes of how many contracts may be under way: from the exchange, and to a disk that may be full."""
 
 
 class Reconciler(Actor):

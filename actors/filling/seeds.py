@@ -18,7 +18,7 @@ COMMIT_S = 3.0
 LOOKS_AT_ONCE = 40
 ASK_AGAIN_S = 300.0
 IN_VAIN_REST_MS = 2 * MINUTE_MS
-"""A page that was stored and brought nothing is left alone for so long, on the exchange's clock."""
+"""A page that was stored and brought nothing is left alone for this long, on the exchange's clock."""
 
 
 @dataclass(slots=True)

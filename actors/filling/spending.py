@@ -19,13 +19,13 @@ logger = logging.getLogger(__name__)
 
 COMPLAIN_EVERY_S = 60.0
 WITHOUT_A_CLOCK_S = 120.0
-"""A ban is waited out on the exchange's clock; so long when that is not known yet. Bans start at two minutes."""
+"""How long a ban is waited out while the exchange's clock is not known yet. Bans start at two minutes."""
 ASK_TIME_EVERY_S = 1.0
 LEAP_MS = 5 * MINUTE_MS
 """When the estimate stays so far behind what /time has named, it is asked again: after this machine has slept the clock
 does not believe the first answer, and without frames there would be no second."""
 READS_SHARE = 16
-"""One part in so many of a minute's weight is kept for what clients ask for, while the next minute is too far
+"""One part in this many of a minute's weight is kept for what clients ask for, while the next minute is too far
 away for them to wait."""
 READS_WAIT_S = 8.0
 READS_RETRY_S = 3.0

@@ -10,13 +10,13 @@ from storage import UnverifiedMinutes
 from wire.requests import CATCH_UP_BARS, PAGE_BARS, klines_weight
 
 ROUND_MINUTES = CATCH_UP_BARS - 2
-"""Every contract has its turn once in so many minutes: what comes meanwhile fits one request of weight 1."""
+"""How often every contract has its turn, in minutes: what comes meanwhile fits one request of weight 1."""
 SHARE_PERMILLE = 5
 """The most of the exchange's weight limit that comparing may cost."""
 RECENT_MS = DAY_MS
 """Minutes that are older may wait."""
 MINUTES_SAVED_MAX = 10
-"""Weight that was not needed is saved for so long, and no longer."""
+"""How long weight that was not needed is saved."""
 
 
 def due(
@@ -82,7 +82,7 @@ class Allowance:
         return self._permille < 1_000
 
     def take(self, weight: int) -> bool:
-        """Whether so much may be spent now; it then is."""
+        """Whether this weight may be spent now; then it is taken as spent."""
         if self._permille < weight * 1_000:
             return False
         self._permille -= weight * 1_000

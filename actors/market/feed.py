@@ -30,7 +30,7 @@ RECEIVE_S = 0.1
 """How long one step waits for a frame; ticks and commands wait as long at most."""
 FRAMES_AT_ONCE = 256
 GATHER_S, GATHER_UNHEARD_S = 0.005, 0.1
-"""So long after a look at its socket a feed lets frames gather: while somebody listens, and while nobody does. Of the
+"""How long after a look at its socket a feed lets frames gather: while somebody listens, and while nobody does. Of the
 exchange's time: on one that runs faster, what is a tenth of a second here may be a minute there."""
 OBSERVE_EVERY_S = 0.2
 SILENCE_S = 30.0

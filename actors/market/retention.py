@@ -9,7 +9,7 @@ from bars.history import Depth
 from bars.retention import removable_before_ms
 
 REMOVED_AT_ONCE = 5_000
-"""So many rows are removed in one transaction: some ten milliseconds, in which nothing else is written."""
+"""How many rows are removed in one transaction: some ten milliseconds, in which nothing else is written."""
 
 
 class Retention:
@@ -36,6 +36,6 @@ class Retention:
         return {interval: time_ms for interval, time_ms in before_ms.items() if time_ms}
 
     def removed(self, count: int) -> None:
-        """So many went; when they were as many as could, there may be more."""
+        """`count` rows are gone; if that is as many as go at once, there may be more."""
         self.total += count
         self._is_working = count >= REMOVED_AT_ONCE

@@ -12,7 +12,7 @@ LIVE_BARS_MAX = 100_000
 """More closed bars than this that came live do not wait: those of 1,000 contracts in 80 minutes, 760 bytes each, 76 MB.
 REST has them all, and tells 99 minutes of a contract for a weight of 1."""
 KEPT_PERMILLE = 900
-"""So much of that is kept when there is too much, so that it is looked through seldom."""
+"""How much of that is kept when there is too much: little enough that it is looked through seldom."""
 
 
 class Waiting:

@@ -31,7 +31,7 @@ TRIED_PER_S = 10_000
 """Of more waiting changes a try comes that much later: one that fails only at its end costs 20 µs for each."""
 COMPLAIN_EVERY_S = 60.0
 PUBLISH_WITHIN_MS = 5 * MINUTE_MS
-"""A larger bar that happens to be completed on the disk is news only so long after its end; later it is history."""
+"""A larger bar that happens to be completed on the disk is news only this long after its end; later it is history."""
 CHANGES_AT_ONCE = 20_000
 """More changes than this are committed without waiting for a tick."""
 

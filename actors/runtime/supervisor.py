@@ -36,12 +36,12 @@ logger = logging.getLogger(__name__)
 BEAT_S = 0.25
 STATUS_BEATS = 4
 CHILDREN_IN_STEP = 128
-"""So many in a row are told the time in the same step. All contracts at once would keep frames waiting for some 50 ms
+"""How many in a row are told the time in the same step. All contracts at once would keep frames waiting for some 50 ms
 each second; neighbours stay together, since their bars in progress share the pages of the file."""
 STUCK_S = 60.0
 """A turn this long is no turn any more. Time-outs of the network end well before."""
 ASLEEP_S = 10.0
-"""A supervisor that was not told the time for so long stood still, and everybody with it: a laptop's lid, SIGSTOP."""
+"""A supervisor that was not told the time for this long stood still, and everybody with it: a laptop's lid, SIGSTOP."""
 
 
 @dataclass(slots=True)
@@ -89,7 +89,7 @@ class Wiring:
     all_ended: Callable[[], None]
     policy: RestartPolicy = field(default_factory=RestartPolicy)
     steps: int = 1
-    """Messages `Beat` that make up one beat: over so many are those spread who are told the time."""
+    """How many messages `Beat` make up one beat: telling everybody the time is spread over them."""
     before: Before | None = None
 
 

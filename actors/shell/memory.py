@@ -7,7 +7,7 @@ import gc
 import sys
 
 GARBAGE_FROM = 50_000
-"""So many objects that may be part of cycles have to be new before it is looked for cycles among them."""
+"""How many new objects that may be part of cycles it takes until cycles are looked for among them."""
 ARENAS_MAX = 2
 _M_ARENA_MAX = -8
 """From glibc's malloc.h."""

@@ -106,7 +106,7 @@ class Limits:
 
     weight_per_minute: int = 2400
     refused_before_ban: int = 10
-    """So many 429 in a minute, and the next request brings a ban."""
+    """After this many 429 in a minute the next request brings a ban."""
     ban_ms: int = 2 * MINUTE_MS
     """The first ban; each further one is twice as long, up to three days."""
     messages_per_second: int = 10

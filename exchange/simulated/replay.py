@@ -13,7 +13,7 @@ from exchange.simulated.connections import Audience
 from wire.framing import text_frame
 
 BATCH = 100
-"""Without a speed, so many frames go out between two looks at the sockets."""
+"""Without a speed: how many frames go out between two looks at the sockets."""
 
 
 class RecordedFrame(NamedTuple):

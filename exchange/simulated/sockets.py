@@ -16,7 +16,7 @@ from websockets.http11 import Request
 STATE_KEY = "socket"
 """Under this key of the ASGI scope's `state` an application finds its connection's `Socket`."""
 BUFFER_MAX = 64 * 1024 * 1024
-"""A client that reads so much less than it is sent is cut off."""
+"""A client is cut off once this many bytes wait for it."""
 CLOSE_TIMEOUT_S = 2.0
 
 

@@ -11,7 +11,7 @@ from storage import ContractRecord, SeriesSummary
 from wire.requests import PAGE_BARS
 
 WINDOW_BARS = 20 * PAGE_BARS
-"""So many of the smallest bars are judged at once: enough for whole pages, little enough for memory."""
+"""How many of the smallest bars are judged at once: enough for whole pages, little enough for memory."""
 
 
 class AuditOptions(NamedTuple):

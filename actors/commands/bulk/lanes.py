@@ -19,7 +19,7 @@ DOWNLOADS = 6
 ATTEMPTS = 5
 CLOSE_S = 3.0
 FAILURES_MAX = 5
-"""After so many files in a row for which all attempts failed, the archive is taken for unreachable."""
+"""After this many files in a row for which all attempts failed, the archive is taken for unreachable."""
 
 
 class Interrupted(Exception):

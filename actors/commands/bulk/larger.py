@@ -11,7 +11,7 @@ from bars.gaps import pages
 from storage import BarStore, LargerBars, Reader
 
 LADDER_BARS = 50_000
-"""So many minutes are looked at in one transaction."""
+"""How many minutes are looked at in one transaction."""
 
 
 def made_larger(series: Sequence[Series], reader: Reader, store: BarStore) -> Iterator[Interval]:
