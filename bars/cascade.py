@@ -167,6 +167,6 @@ class Cascade:
 
 
 def _untraded(minute: Bar, open_ms: int) -> Bar:
-    """Combines with the minute to the minute itself, whatever it will be."""
+    """Combined with the minute it gives the minute itself, whatever that will be."""
     price = minute.open
     return Bar(open_ms, price, price, price, price, 0, 0, 0, 0, 0, minute.scale)

@@ -15,7 +15,7 @@ RATE_WINDOW_S = 10.0
 ANCHOR_EVERY_S = 0.5
 """How often the rate is measured; also the least span to measure it over."""
 REAL_TIME_TOLERANCE = 0.2
-"""A measured rate no higher above 1 is taken for delay that varies; no exchange is slower than real time."""
+"""A measured rate at most this much above 1 is put down to varying delay; no exchange is slower than real time."""
 LEAP_MS = 10 * MINUTE_MS
 """A time this far ahead of the estimate must be confirmed by a later one, and so must the first in a frame: one damaged
 frame, though it come twice, is not to set the clock."""

@@ -29,7 +29,7 @@ _QUOTE_VOLUMES = frozenset({"quote_volume", "taker_buy_quote_volume"})
 
 
 class Difference(NamedTuple):
-    """A bar that is another one over there."""
+    """A bar that differs from the exchange's."""
 
     ours: Bar
     theirs: Bar
@@ -72,7 +72,7 @@ class Verdict:
 
     @property
     def is_clean(self) -> bool:
-        """Whether nothing is missing or different but by the exchange's own contradictions."""
+        """Whether nothing is missing or different, the exchange's own contradictions aside."""
         return not (self.different or self.missing_here or self.missing_there or self.inconsistent)
 
 

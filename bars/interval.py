@@ -20,7 +20,7 @@ WEEK_MS = 7 * DAY_MS
 
 _FIRST_MONDAY_MS = 4 * DAY_MS  # 1970-01-05; the epoch itself was a Thursday
 _EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
-_ERA_DAYS = 146_097  # the calendar repeats every 400 years, so that `date` serves for every time whatever
+_ERA_DAYS = 146_097  # the calendar repeats every 400 years, so that `date` works for any time at all
 
 TIME_MAX_MS = 100_000_000_000_000
 """In the year 5138. Anything later is no time in milliseconds but a mistake, or microseconds."""

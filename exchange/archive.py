@@ -52,7 +52,7 @@ class WrongChecksum(ExchangeError):
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """A file that its checksum fits."""
+    """A file that fits its checksum."""
 
     text: bytes
     """The CSV."""
@@ -63,7 +63,7 @@ class Download:
 
 
 class ArchiveClient:
-    """Asks the archive over HTTP. Never retries but for a wrong checksum; for one thread at a time.
+    """Asks the archive over HTTP. Retries nothing but a wrong checksum; for one thread at a time.
 
     Every method raises an `ExchangeError`: `Unreachable` when no answer came, else by what the answer says.
 

@@ -1,4 +1,4 @@
-"""A WebSocket's handshake, bounded in size and time: websocket-client takes whatever length and however long."""
+"""A WebSocket's handshake, bounded in size and time: websocket-client accepts any length and any slowness."""
 
 from __future__ import annotations
 

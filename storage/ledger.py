@@ -132,7 +132,7 @@ class _OfContract:
                 yield self._gap(interval, part, Facts(is_pause=True), noted.since_ms)
 
     def _cut(self, interval: Interval, span: Span, *, exchange_has_none: bool) -> Iterator[Gap]:
-        """A hole in parts of which the same is known each."""
+        """A hole, cut where what is known of it changes."""
         parts = [span]
         for noted in self._own(interval):
             inside = noted.span.intersect(span)

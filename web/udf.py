@@ -25,7 +25,7 @@ from wire.requests import KlinesRequest
 from wire.rows import decode_rows
 
 HISTORY_BARS_MAX = 5_000
-"""The most bars in one answer: the newest ones, so that who pages backwards misses none."""
+"""The most bars in one answer: the newest ones, so that whoever pages backwards misses none."""
 SEARCH_LIMIT_DEFAULT, SEARCH_LIMIT_MAX = 30, 1_000
 SECONDS_DIGITS_MAX = 15
 

@@ -21,6 +21,6 @@ class BarEvent(NamedTuple):
 
 
 Deliver = Callable[[BarEvent], bool]
-"""Takes an event at once, from any thread. Who returns False is behind and is cut off."""
+"""Takes an event at once, from any thread. Whoever returns False is behind and is cut off."""
 Watch = Callable[[str, Interval, Deliver], Callable[[], object]]
 """Has each event of one symbol and stored interval delivered; returns what ends that."""

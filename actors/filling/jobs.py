@@ -75,8 +75,8 @@ class PageJob:
 
     @property
     def asked(self) -> Span:
-        """What the exchange is asked for. Of what goes to the disk also the bar after it, where that is free: without
-        one, nobody knows of bars missing at the end whether they exist."""
+        """What the exchange is asked for: for the disk also the bar after it, where that costs nothing. Without that
+        one nobody knows whether bars that are missing at the end exist."""
         return with_next(self.interval, self.span) if self.reply_to is None else self.span
 
     @property

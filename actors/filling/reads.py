@@ -94,7 +94,7 @@ class Reads:
                 self._answer(want, None)
 
     def refused(self, job: PageJob, now_s: float, reason: str) -> None:
-        """A page will not come, and asking again soon has no sense."""
+        """A page will not come, and asking again soon makes no sense."""
         if job.page in self._own:
             self._own.discard(job.page)
             self._refused[job.page] = (now_s, reason)

@@ -170,7 +170,7 @@ class Reconciler(Actor):
         return refused_ms is None or self._observed_ms - refused_ms >= rest_ms
 
     def _leave(self, key: ContractKey) -> None:
-        """There is no sense in asking for this one again soon."""
+        """Asking for this one again soon makes no sense."""
         self._asked.discard(key)
         self._refused_ms[key] = self._observed_ms
 

@@ -29,7 +29,7 @@ READS_SHARE = 16
 away for them to wait."""
 READS_WAIT_S = 8.0
 READS_RETRY_S = 3.0
-"""Clients wait for further attempts only when the first one that failed was so short a time ago."""
+"""Clients wait for further attempts only if the first one failed no longer ago than this."""
 
 
 class Spending:

@@ -34,7 +34,7 @@ GATHER_S, GATHER_UNHEARD_S = 0.005, 0.1
 exchange's time: on one that runs faster, what is a tenth of a second here may be a minute there."""
 OBSERVE_EVERY_S = 0.2
 SILENCE_S = 30.0
-"""A connection without any data for this long is taken for frozen: TCP alive, no close, no frames was seen."""
+"""A connection without any data for this long is taken for frozen: TCP alive, no close and no frames have been seen."""
 
 
 class Feed(Actor):

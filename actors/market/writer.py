@@ -28,7 +28,7 @@ DURABLE_EVERY_S = 50.0
 """Closed bars are to survive a power cut after a minute at most."""
 RETRY_EVERY_S = 1.0
 TRIED_PER_S = 10_000
-"""Of more waiting changes a try comes that much later: one that fails only at its end costs 20 µs for each."""
+"""With more changes waiting, tries come that much later: one that fails only at its end costs 20 µs for each."""
 COMPLAIN_EVERY_S = 60.0
 PUBLISH_WITHIN_MS = 5 * MINUTE_MS
 """A larger bar that happens to be completed on the disk is news only this long after its end; later it is history."""

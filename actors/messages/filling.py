@@ -73,7 +73,7 @@ class RowsFetched:
 
 @dataclass(frozen=True, slots=True)
 class RowsFailed:
-    """`is_refused`: there is no sense in asking soon again."""
+    """`is_refused`: asking again soon makes no sense."""
 
     key: ContractKey
     is_refused: bool

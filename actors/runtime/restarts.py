@@ -1,4 +1,4 @@
-"""When a crashed actor lives again, and when restarting has no more sense. Pure arithmetic on time."""
+"""When a crashed actor lives again, and when restarting makes no more sense. Pure arithmetic on time."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ class Parts(Protocol):
 class Wiring:
     """What the supervisor is given of the world around it.
 
-    `publish` receives each new status, `give_up` the reason when restarting has no more sense, `all_ended`
+    `publish` receives each new status, `give_up` the reason when restarting makes no more sense, `all_ended`
     the end of the last actor.
     """
 
