@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 
-from bars import Bar, Interval, to_text
+from bars import MINUTE, Bar, Interval, to_text
 from wire.published import BarEvent
 
 logger = logging.getLogger(__name__)
@@ -86,7 +86,8 @@ class Subscription:
     def deliver(self, event: BarEvent) -> bool:
         """Hand over one bar without waiting; False when the callback is too far behind."""
         interval = event.interval
-        origin = "stream" if interval.name == "1m" else "aggregated"
+        told = "rest" if event.by_rest else "stream"
+        origin = told if interval is MINUTE else "aggregated"
         try:
             self._waiting.put_nowait(view_of(event.key.symbol, interval, event.bar, closed=event.closed, origin=origin))
         except queue.Full:

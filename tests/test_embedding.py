@@ -266,6 +266,17 @@ class TestCallbacks:
         bars.unsubscribe(token)
         released.set()
 
+    def test_the_origin_tells_whether_a_minute_came_over_the_stream_or_from_rest(self) -> None:
+        callback = Callback()
+        subscription = Subscription(callback, "all")
+        key, bar = ContractKey("BTCUSDT", MONDAY_MS), a_bar(MONDAY_MS)
+        for interval, by_rest in ((MINUTE, False), (MINUTE, True), (INTERVALS["5m"], True)):
+            assert subscription.deliver(BarEvent(key, interval, bar, closed=True, by_rest=by_rest))
+        callback.wait_for_finals(3)
+        subscription.end()
+        subscription.join(PATIENCE_S)
+        assert [view.origin for view in callback.views] == ["stream", "rest", "aggregated"]
+
     def test_one_that_is_far_behind_is_cut_off_and_keeps_what_waits_bounded(self) -> None:
         entered, released = threading.Event(), threading.Event()
 

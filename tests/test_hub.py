@@ -41,7 +41,7 @@ class Listener:
 class World:
     def __init__(self) -> None:
         self.stage = Stage()
-        book = HubBook()
+        self.book = book = HubBook()
         self.cell = self.stage.play("hub", lambda: Hub(book))
         self.aggregators: dict[ContractKey, Heard] = {}
         self.now_s = 1_000.0
@@ -239,6 +239,30 @@ def test_feeds_are_told_when_the_first_comes_to_listen_and_when_the_last_has_lef
     world.subscribe("again")
     world.tell(FeedStarted(late.address))
     assert late.taken() == [Listening(True)]
+
+
+def test_a_feed_that_was_stopped_is_forgotten_when_another_begins() -> None:
+    world = World()
+    for number in range(3):
+        feed = world.stage.recorder(f"feed 1.{number}")
+        world.tell(FeedStarted(feed.address))
+        feed.cell.request_stop()
+        world.stage.settle()
+    assert list(world.book.feeds) == ["feed 1.2"]
+
+
+def test_a_minutes_event_says_whether_rest_told_of_it() -> None:
+    world, events = World(), list[BarEvent]()
+
+    def deliver(event: BarEvent) -> bool:
+        events.append(event)
+        return True
+
+    world.tell(Subscribe("me", deliver, None, None))
+    for minute, by_rest in enumerate((False, True)):
+        bars = [IntervalBar(MINUTE, a_bar(MONDAY_MS + minute * MINUTE_MS))]
+        world.tell(BarsPublished(BTC, bars, closed=True, by_rest=by_rest))
+    assert [event.by_rest for event in events] == [False, True]
 
 
 def test_whoever_begins_is_told_which_minute_was_told_of_last() -> None:

@@ -18,6 +18,8 @@ class BarEvent(NamedTuple):
     closed: bool
     said: KlineEvent | None = None
     """What the exchange said, if a frame of the bar's newest minute was the cause; of a minute bar, its own words."""
+    by_rest: bool = False
+    """Of a closed minute: whether REST told of it, not the stream."""
 
 
 Deliver = Callable[[BarEvent], bool]

@@ -122,7 +122,8 @@ class Aggregator(Actor):
         changes += [self._closed_bars(interval, bar, Origin.AGGREGATED, completes=True) for interval, bar in larger]
         self._writer.tell(Store(changes, acknowledge=None if ticket is None else self.me, ticket=ticket))
         closed = [IntervalBar(MINUTE, minute), *larger]
-        self._hub.tell(BarsPublished(self._contract.key, closed, closed=True, said=said, is_leap=is_leap))
+        key = self._contract.key
+        self._hub.tell(BarsPublished(key, closed, closed=True, said=said, is_leap=is_leap, by_rest=by_rest))
         self._has_changed = True
 
     def _leave(self, minute: Bar, larger: Sequence[IntervalBar]) -> object | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +18,6 @@ from actors.messages import (
 )
 from actors.runtime.cell import Actor, Address
 from bars import LARGER, MINUTE, MINUTE_MS, STORED, ContractKey, Interval, IntervalBar, Span
-from wire.frames import KlineEvent
 from wire.published import BarEvent
 
 logger = logging.getLogger(__name__)
@@ -119,9 +117,9 @@ class Hub(Actor):
 
     def receive(self, message: Any) -> None:
         match message:
-            case BarsPublished(key, bars, closed, said, is_history, is_leap):
+            case BarsPublished(key, bars, is_history=is_history):
                 if not is_history or all(self._is_past(key, one) for one in bars):
-                    self._publish(key, bars, closed, said, is_leap)
+                    self._publish(message)
             case Tick(_, _, monotonic_s):
                 self._passed(monotonic_s)
             case PairMemberStarted(key, member, life):
@@ -129,7 +127,8 @@ class Hub(Actor):
                 self._book.keys.setdefault(key.symbol, set()).add(key)
                 self._tell_watched(key, life)
             case FeedStarted(feed):
-                self._book.feeds[feed.name] = feed
+                still = {name: one for name, one in self._book.feeds.items() if not one.has_ended}  # they rotate daily
+                self._book.feeds = {**still, feed.name: feed}
                 feed.tell(Listening(bool(self._book.subscribers)))
             case Subscribe():
                 self._book.add(message)
@@ -153,26 +152,25 @@ class Hub(Actor):
         final_ms = self._book.finals_ms.get((key, MINUTE))
         return final_ms is not None and completed.interval.next_open(completed.bar.open_ms) <= final_ms + MINUTE_MS
 
-    def _publish(
-        self, key: ContractKey, bars: Sequence[IntervalBar], closed: bool, said: KlineEvent | None, is_leap: bool
-    ) -> None:
-        finals_ms = self._book.finals_ms
+    def _publish(self, published: BarsPublished) -> None:
+        key, closed, finals_ms = published.key, published.closed, self._book.finals_ms
         subscribers = self._book.for_symbol(key.symbol)
-        for completed in bars:
+        for completed in published.bars:
             interval, bar = completed
             last_ms = finals_ms.get((key, interval), -1)
             if bar.open_ms <= last_ms:
                 continue
             if closed:
                 if interval is MINUTE:
-                    if is_leap and bar.open_ms != last_ms + MINUTE_MS:
+                    if published.is_leap and bar.open_ms != last_ms + MINUTE_MS:
                         self._book.leaps[key] = Span(last_ms + MINUTE_MS, bar.open_ms)
                 elif self._book.lacks(key, completed):
                     self._book.held.setdefault(key, []).append(_Held(completed, self._book.awake_s + HELD_S))
                     continue
                 finals_ms[key, interval] = bar.open_ms
             if subscribers:
-                self._deliver(BarEvent(key, interval, bar, closed, said), subscribers)
+                event = BarEvent(key, interval, bar, closed, published.said, published.by_rest)
+                self._deliver(event, subscribers)
         if closed and key in self._book.held:
             self._let_go(key)
 

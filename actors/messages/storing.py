@@ -59,6 +59,7 @@ class Watched:
 class BarsPublished:
     """Bars of one contract as they are now; `closed` ones are final. `said`: the frame that was the cause, if any.
 
+    `by_rest`: REST said so of the minute among them.
     `is_leap`: the minute before may never have been told of, and will not be.
     `is_history`: what completed them did not come live. They are news only where all live minutes before their end
     have been told of; else the minute that ends them will come, and they with it.
@@ -70,6 +71,7 @@ class BarsPublished:
     said: KlineEvent | None = field(default=None, compare=False, repr=False)
     is_history: bool = False
     is_leap: bool = field(default=False, compare=False)
+    by_rest: bool = field(default=False, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,11 @@ class Address:
         """
         return self._ref.ask(message, timeout=timeout_s)
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the actor was stopped for good."""
+        return not self._ref.is_alive()
+
     def __repr__(self) -> str:
         return f"<{self.name}>"
 

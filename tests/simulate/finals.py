@@ -42,7 +42,7 @@ class Finals:
 
     def deliver(self, event: BarEvent) -> bool:
         """Take one bar."""
-        key, interval, bar, closed, _ = event
+        key, interval, bar, closed, *_ = event
         series, last_ms = (key, interval), self._newest_ms.get((key, interval), -1)
         if bar.open_ms <= last_ms:
             kind = "another final" if closed else "a frame"
