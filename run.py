@@ -35,7 +35,7 @@ from actors.shell.commands import TEMPORARY
 from actors.shell.errands import audit, backfill, backup, export, failed, status
 from actors.shell.log_lines import LineFormatter, Stderr
 from actors.shell.memory import calm_collector, share_arenas
-from actors.shell.terminal import LOG_PERIOD_S, progress
+from actors.shell.terminal import progress
 from exchange import ExchangeError
 from exchange.proxy import InvalidProxy
 from exchange.simulated import SimulatedExchange, default_plan
@@ -139,7 +139,7 @@ def web(settings: Settings) -> int:
         service = DataService(reader)
         sources = Sources(reader, service.now_ms, service.health, service.status, silence=service.health)
         with bound(sources, settings) as server, serving(server, settings):
-            while not stopping.wait(LOG_PERIOD_S):
+            while not stopping.wait(SIGNAL_DELAY_S):
                 pass
     return 0
 

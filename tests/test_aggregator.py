@@ -131,7 +131,7 @@ def test_a_partial_minute_costs_nothing_until_the_tick_which_stores_the_newest_o
     world.tell(MinutesFrom(MONDAY_MS), *closed(0))
     world.stored()
     for trades in (1, 2, 3):
-        world.tell(MinuteProgressed(minute(1)._replace(trades=trades), 0))
+        world.tell(MinuteProgressed(minute(1)._replace(trades=trades)))
     assert world.stored() == []
     world.tick()
     (change,) = world.stored()
@@ -148,7 +148,7 @@ def test_what_began_before_a_minute_is_stored_once_with_it() -> None:
     world.stored()
     told = []
     for number, trades in ((1, 1), (1, 2), (2, 1), (2, 2)):
-        world.tell(MinuteProgressed(minute(number)._replace(trades=trades), 0))
+        world.tell(MinuteProgressed(minute(number)._replace(trades=trades)))
         world.tick()
         told += [len(change.begun) for change in world.stored() if isinstance(change, PartialBars)]
     assert told == [len(LARGER), 0, len(LARGER), 0]
@@ -157,9 +157,9 @@ def test_what_began_before_a_minute_is_stored_once_with_it() -> None:
 def test_partial_bars_are_published_only_of_watched_intervals_and_with_every_event() -> None:
     world = World()
     world.tell(MinutesFrom(MONDAY_MS))
-    world.tell(MinuteProgressed(minute(0), 0))
+    world.tell(MinuteProgressed(minute(0)))
     assert world.published() == []
-    world.tell(Watched(frozenset({FIVE_MINUTES})), MinuteProgressed(minute(0), 0), MinuteProgressed(minute(0), 1))
+    world.tell(Watched(frozenset({FIVE_MINUTES})), MinuteProgressed(minute(0)), MinuteProgressed(minute(0)))
     published = world.published()
     assert [[bar.interval for bar in message.bars] for message in published] == [[FIVE_MINUTES]] * 2
     assert not any(message.closed for message in published)
@@ -179,7 +179,7 @@ def test_what_bars_in_progress_begin_from_is_asked_for_until_it_comes() -> None:
     world.tick(ASK_SEED_AGAIN_S)
     assert world.backfill.taken() == [replace(wanted, stop_ms=start_ms + MINUTE_MS)]
     world.tell(Seeded([minute(number) for number in range(7)], start_ms))
-    world.tell(MinuteProgressed(minute(8), 0))
+    world.tell(MinuteProgressed(minute(8)))
     world.stored()
     world.tick(100)
     assert world.backfill.told == []

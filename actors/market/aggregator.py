@@ -76,7 +76,7 @@ class Aggregator(Actor):
 
     def _handle(self, message: Any) -> None:
         match message:
-            case MinuteProgressed(bar, _, said):
+            case MinuteProgressed(bar, said):
                 self._cascade.progress(bar)
                 self._has_changed = True
                 if self._watched:

@@ -194,7 +194,7 @@ class SymbolStream(Actor):
         for event in events:
             match event:
                 case Partial(bar):
-                    tell(MinuteProgressed(bar, said.E if said else 0, said))
+                    tell(MinuteProgressed(bar, said))
                 case Closed(bar, by_rest):
                     is_said = said is not None and said.k.t == bar.open_ms
                     tell(MinuteClosed(bar, by_rest, said if is_said else None))

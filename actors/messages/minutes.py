@@ -58,7 +58,6 @@ class MinuteProgressed:
     """`said`: the frame that it comes from, for those who listen."""
 
     bar: Bar
-    event_ms: int
     said: KlineEvent | None = field(default=None, compare=False, repr=False)
 
 
