@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import quote, urlencode
 
-from bars import MINUTE, Interval
+from bars import Interval
 from exchange.errors import ExchangeError, InvalidAnswer
 from exchange.fetch import HttpAnswer, fetch, open_session
 from exchange.refusals import error_from_answer
@@ -129,12 +129,6 @@ class ArchiveClient:
             after: only keys behind this one.
         """
         return [file for page in self._pages(folder(symbol, interval, kind), after) for file in page.files]
-
-    def symbols(self, kind: Interval) -> list[str]:
-        """The names of all folders: perpetuals, quarterlies and settled contracts, in the archive's spelling."""
-        prefix = folder("", MINUTE, kind).partition("/klines/")[0] + "/klines/"
-        folders = [name for page in self._pages(prefix) for name in page.folders]
-        return [name.removeprefix(prefix).rstrip("/") for name in folders]
 
     def _pages(self, prefix: str, marker: str = "") -> Iterator[ListingPage]:
         """All pages behind the key `marker`; a listing that never ends is given up."""

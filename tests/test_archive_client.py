@@ -32,12 +32,11 @@ PLAIN = ContractPlan(
     "AUSDT", "A", "USDT", onboard_ms=JUNE_MS + 10 * DAY_MS, price_decimals=2, quantity_decimals=1, price_ticks=5_000
 )
 CHINESE = replace(PLAIN, symbol="币安人生USDT")
-MANY = [replace(PLAIN, symbol=f"A{number}USDT") for number in range(7)]
 
 
 @pytest.fixture(scope="module")
 def exchange() -> Iterator[SimulatedExchange]:
-    plan = WorldPlan(1, NOW_MS, (PLAIN, CHINESE, *MANY), archive=ArchivePlan(page_keys=5))
+    plan = WorldPlan(1, NOW_MS, (PLAIN, CHINESE), archive=ArchivePlan(page_keys=5))
     with SimulatedExchange(plan, clock=SimulatedClock(NOW_MS, monotonic=lambda: 0.0)) as running:
         yield running
 
@@ -134,10 +133,6 @@ def test_a_listing_may_begin_behind_a_file(client: ArchiveClient) -> None:
     assert files[0].key == a_day(day=9).key + CHECKSUM
     assert [period_of(file.key) for file in files][1] == Period(DAY, JULY_MS + 10 * DAY_MS)
     assert client.files("NOUSDT", MINUTE, DAY) == []
-
-
-def test_all_symbols_of_the_archive_are_listed_over_several_pages(client: ArchiveClient) -> None:
-    assert client.symbols(DAY) == sorted(["AUSDT", "币安人生USDT", *(contract.symbol for contract in MANY)])
 
 
 def test_a_listing_without_an_end_is_given_up(client: ArchiveClient, monkeypatch: pytest.MonkeyPatch) -> None:
