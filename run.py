@@ -117,7 +117,8 @@ def serve(settings: Settings) -> int:
     with signals() as stopping, closing(Reader(settings.database)) as reader:
         sources = Sources(reader, system.now_ms, system.health, system.status, fetch=system.fetch, watch=system.watch)
         # The port comes first: where it cannot be had, nothing has been started that would have to stop.
-        with bound(sources, settings) as server, system, serving(server, settings):
+        # The reader goes before the system: a writer that closes the file last merges SQLite's log into it.
+        with bound(sources, settings) as server, system, closing(reader), serving(server, settings):
             try:
                 watch(system, stopping, settings)
             finally:
