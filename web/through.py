@@ -92,11 +92,13 @@ class ReadThrough:
 
     def _newer_missing(self, record: ContractRecord, request: KlinesRequest, now_ms: int | None) -> str | None:
         """In one line why bars may exist by now that were asked for, and that nobody here knows of; None when not."""
-        why = None if self._sources.silence is None else self._sources.silence()
-        if why is None or now_ms is None:
+        if self._sources.silence is None or now_ms is None:
             return None
         wanted = asked_span(request, record.contract, NO_DELIVERY_MS)
-        return f"newer bars may be missing: {why}" if wanted.stop_ms > request.interval.next_open(now_ms) else None
+        if wanted.stop_ms <= request.interval.next_open(now_ms):
+            return None
+        why = self._sources.silence()  # costs a query
+        return None if why is None else f"newer bars may be missing: {why}"
 
     def _look(
         self,
