@@ -19,8 +19,8 @@ def remove(connection: sqlite3.Connection, before_ms: Mapping[Interval, int], ro
     """Remove at most `rows_max` of the oldest bars that open before their interval's time; returns how many.
 
     Where larger bars of the same time may still come, the smaller ones stay: they may have to be made of them.
-    Minutes that were not compared with the exchange stay for a week: larger bars were made of them, which follow
-    when a minute turns out to be wrong, and which nobody compares otherwise.
+    Minutes that were not compared with the exchange stay for a week, and with them what else their larger bars were
+    made of: these follow when a minute turns out to be wrong, and nobody compares them otherwise.
     """
     removed = 0
     for interval, limit_ms in before_ms.items():
@@ -52,9 +52,11 @@ def _stop_ms(
     larger = larger_stored(interval)
     if larger is None:
         return span.stop_ms
-    if interval is MINUTE:
-        doubtful_ms = unverified.first_live_ms(connection, contract_id, Span(now_ms - HELD_MS, span.stop_ms))
-        span = Span(span.start_ms, span.stop_ms if doubtful_ms is None else doubtful_ms)
+    doubtful_ms = unverified.first_live_ms(connection, contract_id, Span(now_ms - HELD_MS, span.stop_ms))
+    if doubtful_ms is not None:  # all that its larger bar is made of is needed when it turns out to be wrong
+        span = Span(span.start_ms, larger.floor(doubtful_ms))
+        if span.is_empty:
+            return span.stop_ms
     held = series.get(connection, contract_id, larger)
     gone_ms = before_ms.get(larger, 0) if held is None else min(before_ms.get(larger, 0), held.first_ms)
     lacking = holes.find(connection, contract_id, larger, Span(max(larger.floor(span.start_ms), gone_ms), span.stop_ms))

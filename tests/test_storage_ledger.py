@@ -12,7 +12,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bars import DAY, FIVE_MINUTES, LARGER, MINUTE, MINUTE_MS, STORED, Bar, Interval, Span, aggregate
+from bars import (
+    DAY,
+    FIVE_MINUTES,
+    FOUR_HOURS,
+    HALF_HOUR,
+    LARGER,
+    MINUTE,
+    MINUTE_MS,
+    STORED,
+    Bar,
+    Interval,
+    Span,
+    aggregate,
+)
 from bars.history import parse_history, parse_keep
 from bars.interval import DAY_MS
 from bars.ledger import ASKED_MAX, Reason
@@ -443,9 +456,26 @@ def test_minutes_that_nobody_has_compared_stay_since_larger_bars_were_made_of_th
     while db.store.remove(before(at(2_880)), 10_000, at(2_880)):
         pass
     assert db.held()[0].open_ms == at(700)
+    assert db.held(FIVE_MINUTES)[0].open_ms == at(690)
     db.put(minutes(700, 2_880), verified=True)
     db.store.remove(before(at(2_880)), 10_000, at(2_880))
     assert db.held()[0].open_ms > at(2_000)
+
+
+@pytest.mark.parametrize("number", [0, 3, 704, 719, 1_439])
+def test_larger_bars_follow_a_minute_that_is_repaired_after_all_others_might_have_gone(db: Stored, number: int) -> None:
+    bars = minutes(0, 4_320)
+    db.put(bars, origin=Origin.STREAM)
+    db.put([*bars[:number], *bars[number + 1 :]], verified=True)
+    while db.store.remove(before(at(4_320)), 10_000, at(4_320)):
+        pass
+    bars[number] = bars[number]._replace(high=bars[number].high + 900, trades=bars[number].trades + 1)
+    db.put([bars[number]], verified=True)
+    for interval in (FIVE_MINUTES, HALF_HOUR, FOUR_HOURS, DAY):
+        start_ms = interval.floor(at(number))
+        parts = [bar for bar in bars if start_ms <= bar.open_ms < interval.next_open(start_ms)]
+        (stored,) = [bar for bar in db.held(interval) if bar.open_ms == start_ms]
+        assert stored == aggregate(parts, start_ms)
 
 
 def test_minutes_that_cannot_be_compared_go_a_week_later_than_they_would_have_gone(db: Stored) -> None:
