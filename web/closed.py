@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from bars import INTERVALS, Interval
 from bars.interval import TIME_MAX_MS
+from storage import BarAt, Reader
 from web.answers import Answer, Handler, Query, invalid_parameter, json_answer, native_parameters
 from web.kline import kline_of
 from web.sources import Sources
@@ -37,13 +38,18 @@ def closed_page(sources: Sources) -> Handler:
         body = {
             "interval": request.interval.name,
             "open_time": request.open_ms,
-            "complete": not late and (bool(found) or bool(sources.reader.contracts())),
+            "complete": is_complete(found, sources.reader),
             "klines": klines,
             "late": late,
         }
         return json_answer(body)
 
     return handle
+
+
+def is_complete(found: Sequence[BarAt], reader: Reader) -> bool:
+    """Whether every bar of a time is in. Of a time at which nothing traded it is, unless no contract is known yet."""
+    return all(one.bar is not None for one in found) if found else bool(reader.contracts())
 
 
 def parse_closed_request(query: Query) -> ClosedRequest:

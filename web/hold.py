@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 from bars import Interval
 from storage import ChangeSignal, Reader, StorageError
 from web.answers import Refusal
-from web.closed import ClosedRequest, parse_closed_request
+from web.closed import ClosedRequest, is_complete, parse_closed_request
 
 logger = logging.getLogger(__name__)
 
@@ -132,10 +132,7 @@ class ClosedHold:
             return list(moments)
 
     def _is_complete(self, moment: _Moment) -> bool:
-        found = self._reader.closed_at(moment.interval, moment.open_ms)
-        if not found:  # nothing traded then, unless no contract is known yet
-            return bool(self._reader.contracts())
-        return all(one.bar is not None for one in found)
+        return is_complete(self._reader.closed_at(moment.interval, moment.open_ms), self._reader)
 
 
 def _request(scope: dict[str, Any]) -> ClosedRequest | None:
