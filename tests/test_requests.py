@@ -140,23 +140,25 @@ def test_the_weight_follows_the_documented_brackets(limit: int | None, weight: i
     assert klines_weight(limit) == weight
 
 
-@given(intervals, st.integers(1, 1_500))
-def test_a_page_asks_for_exactly_the_bars_that_open_in_its_span(interval: Interval, count: int) -> None:
-    start_ms = interval.floor(MONDAY_MS)
-    stop_ms = start_ms
+def buckets(interval: Interval, count: int) -> Span:
+    """`count` buckets, from the one that holds a Monday's beginning on."""
+    start_ms = stop_ms = interval.floor(MONDAY_MS)
     for _ in range(count):
         stop_ms = interval.next_open(stop_ms)
-    request = page_request("BTCUSDT", interval, Span(start_ms, stop_ms))
+    return Span(start_ms, stop_ms)
+
+
+@given(intervals, st.integers(1, 1_500))
+def test_a_page_asks_for_exactly_the_bars_that_open_in_its_span(interval: Interval, count: int) -> None:
+    start_ms, stop_ms = span = buckets(interval, count)
+    request = page_request("BTCUSDT", interval, span)
     assert request == KlinesRequest("BTCUSDT", interval, count, start_ms, stop_ms - 1)
 
 
 @given(intervals, st.integers(1, 1_500))
 def test_the_bar_after_a_page_is_asked_for_unless_it_costs_more(interval: Interval, count: int) -> None:
-    start_ms = interval.floor(MONDAY_MS)
-    stop_ms = start_ms
-    for _ in range(count):
-        stop_ms = interval.next_open(stop_ms)
-    asked = with_next(interval, Span(start_ms, stop_ms))
+    start_ms, stop_ms = span = buckets(interval, count)
+    asked = with_next(interval, span)
     is_free = klines_weight(count + 1) == klines_weight(count)
     assert asked == Span(start_ms, interval.next_open(stop_ms) if is_free else stop_ms)
     assert is_free == (count not in (99, 499, 1_000))

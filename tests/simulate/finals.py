@@ -64,7 +64,7 @@ class Finals:
             is_much_lost: whether minutes were lost that subscribers had been told of; then no larger bars of them are
                 told of, however late they come.
         """
-        lost = {(sent.key, interval, bar.open_ms) for sent in unheard for interval, bar in sent.bars}
+        lost = _finals_in(unheard)
         for (key, interval), bars in self._finals.items():
             if key in self._relisted or (is_much_lost and interval is not MINUTE):
                 continue  # the frames of the one that came after it may reach it until somebody says so
@@ -86,7 +86,7 @@ class Finals:
         Args:
             unheard: what nobody can have heard.
         """
-        lost = {(sent.key, interval, bar.open_ms) for sent in unheard for interval, bar in sent.bars}
+        lost = _finals_in(unheard)
         for (key, interval), last_ms in self._newest_ms.items():
             open_ms = self._published_ms.get((key, interval), -1)
             if open_ms > last_ms and (key, interval, open_ms) not in lost:
@@ -103,3 +103,8 @@ class Finals:
     @property
     def count(self) -> int:
         return sum(map(len, self._finals.values()))
+
+
+def _finals_in(sent: Iterable[BarsPublished]) -> set[tuple[ContractKey, Interval, int]]:
+    """Which bars, by their open times."""
+    return {(one.key, interval, bar.open_ms) for one in sent for interval, bar in one.bars}
