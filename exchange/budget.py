@@ -40,6 +40,8 @@ FORGIVEN_MS = 10 * MINUTE_MS
 """After this long without a proof /time is asked even with everything spent."""
 BAN_MS = 2 * MINUTE_MS
 """Bans start at two minutes and grow: a ban that names no end is waited out for this long, doubling."""
+BEHIND_MS = 5 * MINUTE_MS
+"""A ban that ends so much later by the estimate than by the answer itself shows that the estimate is behind."""
 PAUSE_MS_MAX = 3 * 24 * 60 * MINUTE_MS
 """The longest ban that the exchange documents; an answer that asks for more is not believed."""
 
@@ -85,6 +87,9 @@ class WeightBudget:
         self._no_proof_before_ms = 0
         self._not_over_before_ms = 0
         self._pause_until_ms = 0
+        self._pause_over_s = math.inf
+        """When a pause ends whose end by the exchange's clock could be missed, by our own clock."""
+        self._now_s = 0.0
         self._bans = 0
 
     @property
@@ -111,9 +116,16 @@ class WeightBudget:
         """Take over the limit per minute that exchangeInfo names."""
         self._limit = limit
 
-    def pause(self, until_ms: int) -> None:
-        """Send nothing before `until_ms`; a longer pause stays."""
-        self._pause_until_ms = max(self._pause_until_ms, until_ms)
+    def tick(self, now_s: float) -> None:
+        """Take in our own clock's time."""
+        self._now_s = now_s
+        if now_s >= self._pause_over_s:
+            self._pause_until_ms, self._pause_over_s = 0, math.inf
+
+    def pause(self, until_ms: int, over_s: float = math.inf) -> None:
+        """Send nothing before `until_ms`, or before our own clock shows `over_s`; a longer pause stays."""
+        if until_ms > self._pause_until_ms:
+            self._pause_until_ms, self._pause_over_s = until_ms, over_s
 
     def take(self, weight: int, now_ms: int | None, observed_ms: int | None, keep: int = 0) -> Charge | None:
         """Charge a request that is about to be sent; None, and nothing is charged, when it may not be.
@@ -216,9 +228,18 @@ class WeightBudget:
         if now_ms is not None and isinstance(error, RateLimited):
             self._pause_for(error.retry_after_s, now_ms, MINUTE_MS - now_ms % MINUTE_MS + SKEW_MS)
         elif now_ms is not None and isinstance(error, Banned):
-            asked_s = error.retry_after_s if error.until_ms is None else (error.until_ms - now_ms) / 1_000
-            self._pause_for(asked_s, now_ms, BAN_MS << min(self._bans, 16))
+            if error.until_ms is None:
+                self._pause_for(error.retry_after_s, now_ms, BAN_MS << min(self._bans, 16))
+            else:
+                self._pause_until(error.until_ms, error.left_s, now_ms)
             self._bans += 1
+
+    def _pause_until(self, until_ms: int, left_s: float | None, now_ms: int) -> None:
+        # After this machine has slept the estimate may be hours behind. As nothing may be asked meanwhile, it can stay
+        # so until the ban ends by it.
+        is_behind = left_s is not None and until_ms - now_ms > left_s * 1_000 + BEHIND_MS
+        over_s = self._now_s + left_s if left_s is not None and is_behind else math.inf
+        self.pause(min(until_ms, now_ms + PAUSE_MS_MAX), over_s)
 
     def _pause_for(self, asked_s: float | None, now_ms: int, otherwise_ms: int) -> None:
         pause_ms = otherwise_ms if asked_s is None else math.ceil(asked_s * 1_000)

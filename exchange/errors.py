@@ -43,18 +43,23 @@ class RateLimited(ExchangeError):
 
 
 class Banned(ExchangeError):
-    """HTTP 418: this IP is banned, until `until_ms` of the exchange's clock where it names a time."""
+    """HTTP 418: this IP is banned, until `until_ms` of the exchange's clock where it names a time.
+
+    `left_s`: for how much longer, at most, by the answer alone; None if that cannot be told from it.
+    """
 
     def __init__(
         self,
         text: str,
         *,
         until_ms: int | None = None,
+        left_s: float | None = None,
         retry_after_s: float | None = None,
         used_weight: int | None = None,
     ) -> None:
         super().__init__(text, retry_after_s=retry_after_s, used_weight=used_weight)
         self.until_ms = until_ms
+        self.left_s = left_s
 
 
 class Restricted(ExchangeError):

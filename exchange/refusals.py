@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import timezone
+from email.utils import parsedate_to_datetime
 
 from exchange.errors import (
     Banned,
@@ -44,7 +46,8 @@ def error_from_answer(asked: str, status: int, headers: Mapping[str, str], body:
     if status == 418 or (code == -1003 and _BANNED_UNTIL.search(message)):
         until = _BANNED_UNTIL.search(message)
         until_ms = int(until[1]) if until else None
-        return Banned(text, until_ms=until_ms, retry_after_s=retry_after_s, used_weight=used_weight)
+        left_s = retry_after_s if retry_after_s is not None or until_ms is None else _time_left(headers, until_ms)
+        return Banned(text, until_ms=until_ms, left_s=left_s, retry_after_s=retry_after_s, used_weight=used_weight)
     if status == 429 or code == -1003:
         return RateLimited(text, retry_after_s=retry_after_s, used_weight=used_weight)
     if status == 451 or (code == 0 and "restricted location" in message):
@@ -67,6 +70,17 @@ def weight_used(headers: Mapping[str, str]) -> int | None:
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """The seconds of Retry-After. Documented for spot only; used where it comes. A date is not looked at."""
     return _whole_number(header(headers, "retry-after"))
+
+
+def _time_left(headers: Mapping[str, str], until_ms: int) -> float | None:
+    """Seconds from an answer's Date, which servers that have a clock must send (RFC 9110, 6.6.1), until a later time;
+    None if it has no readable or no earlier one. Date is cut to seconds, so that it is up to a second too much."""
+    try:
+        sent = parsedate_to_datetime(header(headers, "date") or "")
+        left_s = until_ms / 1_000 - sent.replace(tzinfo=sent.tzinfo or timezone.utc).timestamp()
+    except (ValueError, OverflowError):
+        return None
+    return left_s if left_s > 0 else None
 
 
 def header(headers: Mapping[str, str], name: str) -> str | None:

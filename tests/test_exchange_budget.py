@@ -300,6 +300,29 @@ def test_a_ban_pauses_until_it_ends() -> None:
     assert budget.pause_until_ms == START_MS + 600_000 + PAUSE_MS_MAX
 
 
+def test_a_ban_that_the_estimate_would_outlast_by_hours_ends_by_our_own_clock() -> None:
+    budget, now_ms, until_ms = settled_budget(), START_MS + 15_000, START_MS + 150 * MINUTE_MS
+    budget.tick(1_000.0)
+    fail(budget, Banned("418", until_ms=until_ms, left_s=121), now_ms)  # the machine has slept
+    budget.tick(1_120.9)
+    assert not budget.needs_proof(now_ms + 120_900, now_ms)
+    budget.tick(1_121.0)
+    assert budget.needs_proof(now_ms + 121_000, now_ms)
+    assert budget.pause_until_ms == 0
+
+
+def test_a_ban_is_waited_out_by_the_exchanges_clock_where_it_is_known() -> None:
+    budget, now_ms, until_ms = settled_budget(), START_MS + 15_000, START_MS + 150 * MINUTE_MS
+    budget.tick(1_000.0)
+    fail(budget, Banned("418", until_ms=until_ms, left_s=121), now_ms)
+    assert budget.may_send(1, until_ms, until_ms)  # frames have told how late it is
+    fail(budget, Banned("418", until_ms=until_ms + 10 * MINUTE_MS, left_s=600), until_ms)
+    budget.tick(1_121.0)
+    assert not budget.may_send(1, until_ms + 9 * MINUTE_MS, until_ms + 9 * MINUTE_MS)
+    budget.tick(9_999.0)
+    assert not budget.may_send(1, until_ms + 9 * MINUTE_MS, until_ms + 9 * MINUTE_MS)
+
+
 def test_bans_without_an_end_are_waited_out_doubling_until_an_answer_comes() -> None:
     budget = settled_budget()
     pauses = []

@@ -143,6 +143,25 @@ def test_a_ban_names_its_end() -> None:
 
 
 @pytest.mark.parametrize(
+    ("headers", "left_s"),
+    [
+        ({"Date": "Fri, 08 May 2026 22:00:52 GMT"}, 120.63),
+        ({"date": "Fri, 08 May 2026 22:00:52 -0000"}, 120.63),
+        ({"Date": "Fri, 08 May 2026 22:00:52 GMT", "Retry-After": "121"}, 121),
+        ({"Date": "Fri, 08 May 2026 22:03:00 GMT"}, None),
+        ({"Date": "yesterday"}, None),
+        ({"Date": "Fri, 08 May 99999 22:00:52 GMT"}, None),
+        ({"Date": ""}, None),
+        ({}, None),
+    ],
+)
+def test_how_long_a_ban_lasts_is_told_by_the_answer_alone(headers: dict[str, str], left_s: float | None) -> None:
+    error = error_from_answer("GET /", 418, headers, BANNED)
+    assert isinstance(error, Banned)
+    assert error.left_s == (None if left_s is None else pytest.approx(left_s))
+
+
+@pytest.mark.parametrize(
     ("value", "seconds"), [("17", 17), (" 3 ", 3), ("", None), ("-1", None), ("Wed, 21 Oct 2026 07:28:00 GMT", None)]
 )
 def test_retry_after_is_used_where_it_says_seconds(value: str, seconds: int | None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import replace
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import pytest
@@ -270,6 +271,8 @@ def test_going_on_beyond_the_limit_over_http_brings_429_and_then_418() -> None:
         assert "current limit of IP(127.0.0.1) is 30 requests per minute" in found[3].json()["msg"]
         assert f"banned until {NOW_MS + 120_000}" in found[-1].json()["msg"]
         assert exchange.counters.answers(418) == 2
+        dates = {parsedate_to_datetime(answer.headers["date"]).timestamp() for answer in found}
+        assert dates == {NOW_MS // 1_000}
 
 
 def test_a_long_history_is_the_sum_of_its_days() -> None:

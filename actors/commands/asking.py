@@ -141,7 +141,9 @@ class Asking:
     def _send(self, waiting: Iterator[Question]) -> bool:
         """Ask whatever may be asked now; whether there was nothing left to ask."""
         while self._idle and self._monotonic() >= self._hold_off_s:
-            now_ms, observed_ms = self._clock.now_ms(self._monotonic()), self._clock.observed_ms
+            now_s = self._monotonic()
+            now_ms, observed_ms = self._clock.now_ms(now_s), self._clock.observed_ms
+            self._budget.tick(now_s)
             if self._budget.needs_proof(now_ms, observed_ms):
                 charge = self._budget.take_proof(now_ms, observed_ms)
                 if charge is None:

@@ -75,6 +75,7 @@ class Spending:
         if now_ms is not None and self.now_ms is not None and now_s > self.now_s:
             self._speed = max(1.0, (now_ms - self.now_ms) / 1_000 / (now_s - self.now_s))
         self.now_ms, self.now_s = now_ms, now_s
+        self.budget.tick(now_s)
         if observed_ms is not None:
             self.observe(observed_ms)
 

@@ -6,6 +6,7 @@ import asyncio
 import gzip
 from collections.abc import Callable
 from concurrent.futures import Executor
+from email.utils import formatdate
 from typing import Any
 
 import msgspec
@@ -87,7 +88,7 @@ class Http:
                 self._workers, self._answer, path, query, self._clock.now_ms(), self._view_lag_ms(plan)
             )
             answer = self._spoilt(plan, answer)
-        headers = [*answer.headers]
+        headers = [*answer.headers, (b"date", formatdate(now_ms / 1_000, usegmt=True).encode())]
         if charged and answer.status not in (403, 451):
             headers.append((b"x-mbx-used-weight-1m", str(self._meter.used(now_ms)).encode()))
         if answer.status == 429 and self._dice.hits(0.5):  # sources disagree on whether it comes

@@ -238,7 +238,7 @@ def _config(http: Http, streams: Streams) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
-        date_header=True,
+        date_header=False,
         timeout_keep_alive=60,
         timeout_graceful_shutdown=2,
     )

@@ -240,8 +240,8 @@ class VirtualExchange:
         if self.hits("limits", self.trouble.limits):
             if self.random("limits").random() < 0.5:
                 raise RateLimited("asking the virtual exchange: got HTTP 429", retry_after_s=3, used_weight=used)
-            until_ms = self.now_ms + 2 * MINUTE_MS
-            raise Banned("asking the virtual exchange: got HTTP 418", until_ms=until_ms, used_weight=used)
+            text, until_ms = "asking the virtual exchange: got HTTP 418", self.now_ms + 2 * MINUTE_MS
+            raise Banned(text, until_ms=until_ms, left_s=2 * MINUTE_MS / 1_000, used_weight=used)
         if self.hits("rest_errors", self.trouble.rest_errors):
             kinds: list[type[ExchangeError]] = [ServerFault, ServerFault, Unreachable, InvalidAnswer, Blocked]
             raise self.random("rest_errors").choice(kinds)("asking the virtual exchange: it failed")
