@@ -60,8 +60,13 @@ export class ChartPage {
   close() {
     this._live?.stop();
     this._live = this.symbol = this.interval = null;
+    this._isUnknown = false;
   }
 
+  /** There is no symbol to show: say why. */
+  tell(text) {
+    this._note(text);
+  }
   newest() {
     this._chart.newest();
   }
@@ -85,9 +90,10 @@ export class ChartPage {
       if (live !== this._live) return;
       if (!(error instanceof Refused)) throw error;
       if (error.code === "unreachable") this._again(live);
+      this._isUnknown = error.code === "unknown_symbol";
       this._note(
-        error.code === "unknown_symbol"
-          ? t("unknownSymbol", { symbol: live.symbol })
+        this._isUnknown
+          ? this._unknown()
           : error.code === "unreachable"
             ? t("unreachable")
             : error.message,
@@ -101,10 +107,22 @@ export class ChartPage {
       if (live !== this._live) return forget();
       if (state !== "live") return;
       forget();
-      const { symbol, interval } = this;
-      this.close();
-      this.open(symbol, interval);
+      this._anew();
     });
+  }
+
+  _anew() {
+    const { symbol, interval } = this;
+    this.close();
+    this.open(symbol, interval);
+  }
+
+  /** A service that was just started knows no symbol yet; this one may be there in a moment. */
+  _unknown() {
+    const { rows, time } = this._market;
+    return rows.size || time === undefined
+      ? t("unknownSymbol", { symbol: this.symbol })
+      : this._market.whyEmpty();
   }
 
   _changed(live, index, bars) {
@@ -235,6 +253,8 @@ export class ChartPage {
       this._showTicker();
     });
     this._market.onRows(() => {
+      if (this._isUnknown && this._market.rows.has(this.symbol)) this._anew();
+      else if (this._isUnknown) this._note(this._unknown());
       this._showTicker();
       this._listen();
     });

@@ -174,8 +174,8 @@ export class List {
   }
 
   _say() {
-    const { failure, rows } = this._market;
-    const text = this._found.length ? "" : rows.size ? t("nothingFound") : failure ? t("unreachable") : t("loading");
+    const { rows } = this._market;
+    const text = this._found.length ? "" : rows.size ? t("nothingFound") : this._market.whyEmpty();
     say($("nothing"), text);
     $("nothing").hidden = !text;
     say($("count"), t("symbolCount", { shown: this._found.length, total: rows.size }));

@@ -21,11 +21,12 @@ const list = new List(market, { open: (symbol) => go(addressOf(symbol, interval(
 const chartPage = new ChartPage(market, connection, {
   choose: (chosen) => go(addressOf(chartPage.symbol ?? symbol(), chosen), true),
   search,
-  star: () => list.toggleFavourite(chartPage.symbol),
+  star: () => chartPage.symbol && list.toggleFavourite(chartPage.symbol),
 });
 const statusPage = new StatusPage();
 const showSettings = addSettings();
 let stepTimer = 0;
+let awaitsBusiest = false;
 
 function interval() {
   const kept = get("interval");
@@ -49,8 +50,8 @@ function go(address, replacing = false) {
 function show() {
   const [view, name, length] = location.pathname.split("/").slice(1).map(decoded);
   const shown = view === "chart" || view === "status" ? view : "markets";
-  if (shown === "chart" && !(name && length)) {
-    if (!name && !market.rows.size && !get("symbol")) return void market.onRows(once(show)); // the busiest, once known
+  awaitsBusiest = shown === "chart" && !name && !market.rows.size && !get("symbol");
+  if (shown === "chart" && !(name && length) && !awaitsBusiest) {
     return go(addressOf(name || symbol(), interval()), true);
   }
   mark(root, "view", shown);
@@ -59,8 +60,9 @@ function show() {
     else link.removeAttribute("aria-current");
   }
   statusPage.isShown = shown === "status";
-  if (shown === "chart") return openChart(upper(name), length);
+  if (shown === "chart" && !awaitsBusiest) return openChart(upper(name), length);
   chartPage.close();
+  if (awaitsBusiest) chartPage.tell(market.whyEmpty());
   list.current = null;
   document.title = `${t(shown)} · Barkeep`;
 }
@@ -82,16 +84,6 @@ function decoded(text) {
   } catch {
     return text;
   }
-}
-
-function once(act) {
-  let done = false;
-  return () => {
-    if (!done) {
-      done = true;
-      act();
-    }
-  };
 }
 
 function search() {
@@ -121,7 +113,7 @@ listen({
   help: showSettings,
   theme: switchTheme,
   openMarked: () => (list.marked ? go(addressOf(list.marked, interval())) : false),
-  interval: inChart((chosen) => go(addressOf(chartPage.symbol, chosen), true)),
+  interval: inChart((chosen) => go(addressOf(chartPage.symbol ?? symbol(), chosen), true)),
   pan: inChart((bars) => chartPage.pan(bars)),
   zoom: inChart((factor) => chartPage.zoom(factor)),
   newest: inChart(() => chartPage.newest()),
@@ -134,6 +126,9 @@ listen({
   status: () => go("/status"),
 });
 
+market.onRows(() => {
+  if (awaitsBusiest) show();
+});
 addEventListener("popstate", show);
 document.addEventListener("click", (event) => {
   const link = event.target.closest("a[data-nav]");

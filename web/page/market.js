@@ -1,12 +1,14 @@
 /** The market at a glance: every symbol's row, refreshed now and then, and live for those that are looked at. */
 
-import { overview } from "./api.js";
+import { overview, status } from "./api.js";
 import { streamOf } from "./connection.js";
 import { whileSeen } from "./dom.js";
 import { changePercent } from "./numbers.js";
 import { folded } from "./order.js";
+import { t } from "./text.js";
 
 const REFRESH_MS = 10_000;
+const EMPTY_MS = 2000;
 const CLOSES_EVERY = 6;
 const PULSE = 3;
 
@@ -24,6 +26,13 @@ export class Market {
   async start() {
     await this._refresh();
     whileSeen(REFRESH_MS, () => this._refresh());
+  }
+
+  /** Why there is no symbol at all. */
+  whyEmpty() {
+    if (this.failure) return t("unreachable");
+    if (this.time === undefined) return t("loading");
+    return this._reason ? `${t("noSymbols")}\n${capitalized(this._reason)}` : t("noSymbols");
   }
 
   onRows(act) {
@@ -58,11 +67,19 @@ export class Market {
       this.time = body.time;
       this.failure = null;
       for (const row of body.symbols) this.rows.set(row.symbol, filled(row, this.rows.get(row.symbol)));
+      if (!this.rows.size) await this._wait();
     } catch (error) {
       this.failure = error;
     }
     this.follow(this._wanted ?? []);
     for (const act of this._onRows) act();
+  }
+
+  /** A service that was just started, or has no way to the exchange, knows no symbol: look again soon. */
+  async _wait() {
+    this._reason = (await status()).reason;
+    clearTimeout(this._soon);
+    this._soon = setTimeout(() => this._refresh(), EMPTY_MS);
   }
 
   /** The busiest symbols: as long as the market moves, something comes of these. */
@@ -85,6 +102,8 @@ export class Market {
     for (const act of this._onPrice) act(row);
   }
 }
+
+const capitalized = (text) => text[0].toUpperCase() + text.slice(1);
 
 /** A row as it came, with what was there before and did not come again, and numbers to sort by. */
 function filled(row, before) {

@@ -47,12 +47,12 @@ function market({ symbols = {}, garbage }) {
   );
 }
 
-function backfill({ backfill: state = {}, gaps }) {
+function backfill({ state: service, backfill: state = {}, gaps }) {
   const [done, waiting] = [state.pages_done ?? 0, state.pages_left ?? 0];
-  const part = done + waiting ? done / (done + waiting) : 1;
+  const part = done + waiting ? done / (done + waiting) : Number(service !== "starting");
   return card(
     "backfill",
-    waiting ? `${Math.floor(part * 100)}%` : t("complete"),
+    waiting ? `${Math.floor(part * 100)}%` : part ? t("complete") : "–",
     bar(part, "backfill"),
     facts([
       ["pagesDone", count(done)],
@@ -213,4 +213,4 @@ function bar(part, kind) {
 }
 
 const number = (value) => (typeof value === "number" ? count(value) : "–");
-const hasState = (state) => ["live", "starting", "degraded"].includes(state);
+const hasState = (state) => ["live", "starting", "degraded", "stopped"].includes(state);

@@ -23,7 +23,7 @@ export class StatusPage {
     this._turn = 0;
     this._cards = h("div", { className: "cards" });
     this._gapsPlace = h("div");
-    this._links = h("nav", { className: "links" });
+    this._links = h("nav", { className: "links", hidden: true });
     this._failure = h("p", { className: "failure", role: "alert", hidden: true });
     $("status-view").append(this._failure, this._cards, this._gapsPlace, this._links);
     whileSeen(REFRESH_MS, () => this._refresh());
@@ -59,16 +59,17 @@ export class StatusPage {
     this._isAsking = true;
     try {
       this._status = await askStatus();
-      if (this._turn % GAPS_EVERY === 0) this._gaps = await openGaps();
-      this._turn += 1;
       this._failure.hidden = true;
       this._show();
+      if (this._turn++ % GAPS_EVERY === 0) this._gaps = await openGaps();
+      this._showGaps();
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
       this._failure.textContent = error.code === "unreachable" ? t("unreachable") : error.message;
       this._failure.hidden = false;
     } finally {
       this._isAsking = false;
+      this._links.hidden = false; // not before what stands above them
     }
   }
 
@@ -76,6 +77,10 @@ export class StatusPage {
     const status = this._status;
     if (!status) return;
     this._cards.replaceChildren(...cardsOf(status));
-    this._gapsPlace.replaceChildren(gapTable(this._gaps ?? []));
+    this._showGaps();
+  }
+
+  _showGaps() {
+    if (this._gaps) this._gapsPlace.replaceChildren(gapTable(this._gaps));
   }
 }
