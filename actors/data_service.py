@@ -43,13 +43,20 @@ class DataService:
         state = self._reader.service_state()
         if state is None:
             return "no data service has written to the database yet"
-        age_ms = self._age_ms(state)
-        return f"the data service's last commit is {age_ms // 1000} s old" if age_ms > SILENCE_MS else None
+        return self._silence(state)
 
     def status(self) -> dict[str, Any]:
-        """The body of `/api/status` as the service last knew it; empty when it never ran."""
+        """The body of `/api/status` as the service last told it, `degraded` once that is old; empty if it never ran."""
         state = self._reader.service_state()
-        return {} if state is None else dict(json.loads(state.state))
+        if state is None:
+            return {}
+        silence = self._silence(state)
+        silent = {} if silence is None else {"state": "degraded", "reason": silence}
+        return {**json.loads(state.state), **silent}
+
+    def _silence(self, state: ServiceState) -> str | None:
+        age_ms = self._age_ms(state)
+        return f"the data service's last commit is {age_ms // 1000} s old" if age_ms > SILENCE_MS else None
 
     def _age_ms(self, state: ServiceState) -> int:
         return max(0, self._wall_ms() - state.committed_at_ms)
