@@ -222,6 +222,18 @@ def test_named_symbols_that_do_not_exist_are_named_once(caplog: pytest.LogCaptur
     assert world.facts()["missing"] == ["NOSUCHUSDT", "NORTHISUSDT"]
 
 
+def test_of_named_quarterly_contracts_it_is_told_once_that_nobody_is_served_them(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    quarter = a_contract("BTCUSDT_260327", contract_type="CURRENT_QUARTER")
+    unborn = a_contract("NEWUSDT", contract_type="", status="PENDING_TRADING")
+    world = World(symbols=("BTCUSDT", "NEWUSDT", "BTCUSDT_260327"))
+    world.name(BTC, quarter, unborn)
+    world.name(BTC, quarter, unborn)
+    told = "not perpetual, so stored for SQL and export and served to no client: BTCUSDT_260327"
+    assert [record.message for record in caplog.records] == [told]
+
+
 def test_while_the_exchange_does_not_answer_the_stored_contracts_run_and_none_is_called_missing(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -66,6 +66,7 @@ class Directory(Actor):
         self._states: dict[ContractKey, str] = {}
         self._finished: set[ContractKey] = set()
         self._missing: tuple[str, ...] = ()
+        self._dated: set[str] = set()
         self._is_asking = False
         self._refreshed_ms: int | None = None
         self._retry_s = 0.0
@@ -132,6 +133,7 @@ class Directory(Actor):
             logger.warning("exchangeInfo: %d rows were unreadable: %.200s", len(info.unreadable), info.unreadable)
         chosen = self._update(info.contracts)
         self._tell_missing({contract.symbol for contract in chosen})
+        self._tell_dated(chosen)
         self._writer.tell(Store([ContractsSeen(chosen, info.frame)]))
         newest = {contract.symbol: contract for contract in sorted(chosen, key=lambda one: one.onboard_ms)}
         for contract in newest.values():  # by a symbol the exchange can be asked for its newest contract only
@@ -181,6 +183,13 @@ class Directory(Actor):
         if missing and missing != self._missing:
             logger.warning("the exchange does not list %s", ", ".join(missing))
         self._missing = missing
+
+    def _tell_dated(self, chosen: list[Contract]) -> None:
+        """Of one that is not launched yet the type is not known either."""
+        found = {one.symbol for one in chosen if one.contract_type and "PERPETUAL" not in one.contract_type}
+        if new := sorted(found - self._dated):
+            logger.warning("not perpetual, so stored for SQL and export and served to no client: %s", ", ".join(new))
+        self._dated |= found
 
     def _start(self, contract: Contract) -> None:
         self._running[contract.key] = None
