@@ -14,7 +14,7 @@ from actors.commands.audit.compare import run_audit
 from actors.commands.audit.report import audit_line
 from actors.commands.audit.scope import AuditOptions
 from actors.commands.bulk.load import Bulk
-from actors.commands.bulk.report import summary_lines
+from actors.commands.bulk.report import size_text, summary_lines
 from actors.commands.bulk.series import Wanted
 from actors.commands.export import ExportOptions, run_export
 from actors.data_service import DataService
@@ -85,7 +85,7 @@ def export(settings: Settings, own: Mapping[str, Any]) -> int:
     options = ExportOptions(own["intervals"] or STORED, own["from"], own["to"], own["format"], own["output"])
     for file in run_export(settings, options):
         missing = f", {file.missing:,} missing" if file.missing else ""
-        print(f"{file.path}: {file.bars:,} bars{missing}, {megabytes(file.size_bytes)}")
+        print(f"{file.path}: {file.bars:,} bars{missing}, {size_text(file.size_bytes)}")
     return 0
 
 
@@ -93,12 +93,8 @@ def backup(settings: Settings, target: Path) -> int:
     """A consistent copy of the database, one line about it."""
     started_s = time.monotonic()
     size_bytes = copy_database(settings.database, target)
-    print(f"{target}: {megabytes(size_bytes)}, integrity checked, in {time.monotonic() - started_s:.1f} s")
+    print(f"{target}: {size_text(size_bytes)}, integrity checked, in {time.monotonic() - started_s:.1f} s")
     return 0
-
-
-def megabytes(size_bytes: int) -> str:
-    return f"{size_bytes / 1_000_000:,.1f} MB"
 
 
 def failed(error: object, *, status: int) -> int:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
+from actors.commands.bulk.report import size_text
+
 Report = Callable[[Callable[[], Mapping[str, Any]]], None]
 """To be called often with a way to learn the status."""
 
@@ -136,7 +138,7 @@ def _failing(database: Mapping[str, Any]) -> str:
 
 
 def _size(size_bytes: object) -> str:
-    return f"{size_bytes / 1_000_000:,.1f} MB" if isinstance(size_bytes, int) else ""
+    return size_text(size_bytes) if isinstance(size_bytes, int) else ""
 
 
 def _growth(database: Mapping[str, Any]) -> str:

@@ -105,7 +105,7 @@ def plan_lines(estimates: Sequence[tuple[Interval, int, Estimate]], duration_s: 
     if not total.bars:
         yield "nothing is missing"
         return
-    size = _size(total.bars * BYTES_PER_BAR)
+    size = size_text(total.bars * BYTES_PER_BAR)
     yield f"  in all        {_amounts(total)}; about {duration_text(duration_s)}, {size} on disk"
 
 
@@ -167,7 +167,7 @@ def _missing_lines(missing: Sequence[Missing]) -> Iterator[str]:
 
 
 def _amounts(part: Estimate) -> str:
-    return f"{part.bars:>12,} bars: {part.files:,} files ({_size(part.bytes)}), {part.pages:,} REST pages"
+    return f"{part.bars:>12,} bars: {part.files:,} files ({size_text(part.bytes)}), {part.pages:,} REST pages"
 
 
 def duration_text(seconds: int) -> str:
@@ -178,5 +178,6 @@ def duration_text(seconds: int) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min"
 
 
-def _size(size_bytes: int) -> str:
+def size_text(size_bytes: int) -> str:
+    """`12.3 MB`, `4.0 GB`."""
     return f"{size_bytes / 1e9:,.1f} GB" if size_bytes >= 1e9 else f"{size_bytes / 1e6:,.1f} MB"
