@@ -33,6 +33,11 @@ STATUS: dict[str, Any] = {
 }  # fmt: skip
 
 
+def test_a_large_file_is_told_of_in_gigabytes() -> None:
+    rows = dict(status_rows({"database": {"path": "barkeep.db", "size_bytes": 4_321_000_000}}))
+    assert rows["database"] == "barkeep.db, 4.3 GB"
+
+
 def test_the_line_has_the_facts_that_matter_while_it_runs() -> None:
     assert progress_line(STATUS) == (
         "degraded: 1,199/1,203 symbols live, 1/2 feeds, lag 0.2 s, 4,000 backfill pages left, 98,765 bars written"
