@@ -43,7 +43,7 @@ OPTIONS = (
         "history",
         DEFAULT_HISTORY_TEXT,
         "DEPTHS",
-        "How much history to keep, <interval>=<depth> separated by commas; a depth is <n>m|h|d|w|y, all or none. "
+        "How far back to fetch history, <interval>=<depth> separated by commas; a depth is <n>m|h|d|w|y, all or none. "
         "Intervals that are not named keep their default.",
         parse_history,
         _DATA,
