@@ -120,9 +120,7 @@ export class ChartPage {
   /** A service that was just started knows no symbol yet; this one may be there in a moment. */
   _unknown() {
     const { rows, time } = this._market;
-    return rows.size || time === undefined
-      ? t("unknownSymbol", { symbol: this.symbol })
-      : this._market.whyEmpty();
+    return rows.size || time === undefined ? t("unknownSymbol", { symbol: this.symbol }) : this._market.whyEmpty();
   }
 
   _changed(live, index, bars) {
