@@ -59,7 +59,8 @@ class Derivation:
         return StoredBar(bar, closed, Origin.AGGREGATED, all(part.verified for part in parts))
 
     def _lacks(self, parts: Sequence[StoredBar], span: Span) -> bool:
-        if len(parts) == self._source.count(*span):
+        opens_ms = [part.bar.open_ms for part in parts if part.bar.open_ms < span.stop_ms]
+        if len(opens_ms) == self._source.count(*span):
             return False
-        holes = missing((part.bar.open_ms for part in parts), span, self._source)
+        holes = missing(opens_ms, span, self._source)
         return any(True for _ in subtract(holes, self._absent))

@@ -171,6 +171,30 @@ def test_a_derived_bar_with_parts_missing_is_left_out(db: Stored) -> None:
     assert opens(db.stored(three)) == [6, 9, 12]
 
 
+@pytest.mark.parametrize(
+    ("name", "source", "held", "missing"),
+    [
+        ("3m", MINUTE, 2, 0),
+        ("3m", MINUTE, 2, 1),
+        ("15m", FIVE_MINUTES, 2, 0),
+        ("1h", HALF_HOUR, 1, 0),
+        ("1M", DAY, 9, 4),
+    ],
+)
+def test_a_part_in_progress_does_not_make_up_for_a_closed_one_that_is_missing(
+    db: Stored, name: str, source: Interval, held: int, missing: int
+) -> None:
+    larger = INTERVALS[name]
+    start_ms = larger.next_open(MONDAY_MS)
+    parts = some_bars(source, start_ms, held + 1)
+    db.put(parts[:missing] + parts[missing + 1 : held], source)
+    db.store.commit([PartialBars(db.contract.key, [IntervalBar(source, parts[held])])])
+    assert db.held(larger) == []
+    assert db.reader.rows_json(db.record, larger, limit=9) == "[]"
+    db.put(parts[missing : missing + 1], source)
+    assert db.held(larger) == [aggregate(parts, start_ms)]
+
+
 def test_a_derived_bar_takes_parts_before_the_listing_and_holes_of_the_exchange_for_what_they_are(db: Stored) -> None:
     three = INTERVALS["3m"]
     minutes = some_bars(MINUTE, minute_ms(0), 12)
