@@ -36,7 +36,8 @@ class ContractsSeen(NamedTuple):
 class ClosedBars(NamedTuple):
     """Closed bars of one series, in any order and any scales.
 
-    With `completes`, the larger stored bars that they complete are made too. With `is_news` the larger ones that end
+    With `completes`, the larger stored bars that they complete are made too. Those that were made here of bars that
+    change are made anew in any case. With `is_news` the larger ones that end
     with them are reported, whether made now or stored before. `absent` are spans in which
     the exchange has no bar of this interval that *opens*; one that starts at 0 tells when the contract was listed.
     """
@@ -62,8 +63,8 @@ class ArchivedBars(NamedTuple):
     """Closed bars of one series from the archive, many at once; `file` is remembered as loaded.
 
     They only fill what is missing, and take the place of bars that were aggregated here: where the archive
-    contradicts the stream or REST, REST is right (2025-01-29, 2024-10-28). No larger bars come of them:
-    `LargerBars` makes those.
+    contradicts the stream or REST, REST is right (2025-01-29, 2024-10-28). No larger bars come of those that are new:
+    `LargerBars` makes them.
     """
 
     key: ContractKey

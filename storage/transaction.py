@@ -136,15 +136,15 @@ class Transaction:
             absent.forget(self._connection, record.id, change.interval, [bar.open_ms for bar in bars])
         if change.absent:
             absent.note(self._connection, record.id, change.interval, change.absent)
-        if not change.completes and change.key not in self._ladders:
+        if not (change.completes or changed) and change.key not in self._ladders:
             return
         ladder = self._ladders.setdefault(change.key, Ladder())
+        if changed:  # what was made of them follows in any case: nobody looks at it again
+            ladder.revised(bars)
         if not change.completes:
             ladder.read_again(change.interval, [bar.open_ms // MINUTE_MS for bar in bars])
             return
         ladder.arrived(change.interval, bars, as_given=inserted == len(bars))
-        if changed:
-            ladder.revised(bars)
         if any(span.start_ms <= absent.LISTING_START_MS for span in change.absent):
             ladder.listed(absent.listing_ms(self._connection, record.id))
 
@@ -169,7 +169,9 @@ class Transaction:
             ours = bar_reads.aggregated_opens_ms(self._connection, record.id, interval, *between)
             bars = [bar for bar in table.bars() if bar.open_ms in ours] if ours else []
             rows = bar_rows.rows_of(record.id, interval, bars, Origin.ARCHIVE)
-            self._changed += bar_writes.revise(self._connection, rows) if rows else 0
+            if rows and (changed := bar_writes.revise(self._connection, rows)):
+                self._changed += changed
+                self._ladders.setdefault(change.key, Ladder()).revised(bars)
         self._inserted += inserted
         absent.forget(self._connection, record.id, interval, opens_ms)
         if interval is MINUTE and inserted:

@@ -21,13 +21,15 @@ from bars import (
     Bar,
     Interval,
     Span,
+    aggregate,
     aggregate_all,
 )
 from bars.interval import DAY_MS
-from storage import ClosedBars, CommitReport, Origin
+from storage import ArchivedBars, ClosedBars, CommitReport, Origin
 from tests.support.builders import bars as any_bar
 from tests.support.market import MONDAY_MS, SCALE, a_bar, some_bars
 from tests.support.stored import Stored, a_store
+from wire.table import BarTable
 
 
 @pytest.fixture
@@ -123,6 +125,26 @@ def test_a_bar_that_is_revised_later_in_the_same_commit_counts_as_revised(db: St
     )
     minutes[2] = revised
     assert db.held(FIVE_MINUTES) == whole(minutes, FIVE_MINUTES)
+
+
+def test_a_minute_that_is_revised_without_completing_revises_what_was_made_of_it_all_the_same(db: Stored) -> None:
+    """As a download does, whose page goes over minutes that were stored wrong: nobody compares them again."""
+    minutes = some_bars(MINUTE, MONDAY_MS, 30)
+    wrong = minutes[7]._replace(high=minutes[7].high + 900)
+    db.put([*minutes[:7], wrong, *minutes[8:]], origin=Origin.STREAM)
+    db.put(minutes[5:10], verified=True, completes=False)
+    for interval in (FIVE_MINUTES, HALF_HOUR):
+        assert db.held(interval) == whole(minutes, interval)
+
+
+def test_what_was_made_of_an_aggregated_bar_follows_when_the_archives_takes_its_place(db: Stored) -> None:
+    db.put(some_bars(MINUTE, MONDAY_MS, 30))
+    fives = db.held(FIVE_MINUTES)
+    fives[2] = fives[2]._replace(high=fives[2].high + 900)
+    table = BarTable.of(fives, FIVE_MINUTES, SCALE)
+    db.store.commit([ArchivedBars(db.contract.key, FIVE_MINUTES, table)])
+    assert db.held(FIVE_MINUTES) == fives
+    assert db.held(HALF_HOUR) == [aggregate(fives, MONDAY_MS)]
 
 
 def test_the_exchanges_own_larger_bar_is_never_replaced_by_a_sum(db: Stored) -> None:
