@@ -15,6 +15,7 @@ from storage import bar_reads, bar_rows
 
 LISTING_START_MS = 0
 """Where a span starts that tells of the time before listing."""
+_NEVER_MS = 1 << 62
 
 
 def note(connection: sqlite3.Connection, contract_id: int, interval: Interval, spans: Iterable[Span]) -> None:
@@ -50,9 +51,15 @@ def recorded(connection: sqlite3.Connection, contract_id: int, interval: Interva
 
 
 def listing_ms(connection: sqlite3.Connection, contract_id: int) -> int:
-    """Before when the contract is known to have had no bars; 0 when that is not known."""
+    """Before when the contract is known to have had no bars; 0 when that is not known.
+
+    What one interval lacks at its beginning says nothing where another has a bar that was over before.
+    """
     (stop_ms,) = connection.execute(
-        "SELECT max(stop_ms) FROM absent WHERE contract_id = ? AND start_ms = ?", (contract_id, LISTING_START_MS)
+        f"""SELECT max(stop_ms) FROM absent WHERE contract_id = :contract_id AND start_ms = {LISTING_START_MS}
+            AND stop_ms < (SELECT coalesce(min(first_ms + interval * {MINUTE_MS}), {_NEVER_MS})
+                FROM series WHERE contract_id = :contract_id)""",
+        {"contract_id": contract_id},
     ).fetchone()
     return stop_ms or 0
 

@@ -56,7 +56,7 @@ def gaps(connection: sqlite3.Connection, now_ms: int, depths: Mapping[Interval, 
             without,
             noted,
             now_ms,
-            _listing_ms(record.id, without),
+            absent.listing_ms(connection, record.id),
             has_older=before == record.contract.symbol,
             has_newer=after == record.contract.symbol,
         )
@@ -90,8 +90,6 @@ class _OfContract:
             start_ms = min(start_ms, interval.ceil(depth.start_ms(self.now_ms, interval)))
         start_ms = min([start_ms, *(span.start_ms for span in self._found(interval))])
         listing_ms = interval.floor(self.listing_ms)
-        if summary is not None:  # what another interval lacks at its beginning is no word against bars that are there
-            listing_ms = min(listing_ms, summary.first_ms)
         yield from self._unlisted(interval, Span(start_ms, listing_ms))
         stop_ms = min(interval.floor(self.now_ms - LATE_MS), delivered_ms)
         if not _is_whole(summary, interval, Span(max(start_ms, listing_ms), stop_ms)):
@@ -165,11 +163,6 @@ class _OfContract:
 
     def _gap(self, interval: Interval, span: Span, facts: Facts, since_ms: int) -> Gap:
         return Gap(self.record.key, interval, span, *decide(facts), since_ms)
-
-
-def _listing_ms(contract_id: int, without: _Spans) -> int:
-    spans = (span for interval in STORED for span in without.get((contract_id, bar_rows.minutes(interval)), ()))
-    return max((span.stop_ms for span in spans if span.start_ms <= absent.LISTING_START_MS), default=0)
 
 
 def _is_whole(summary: series.Series | None, interval: Interval, span: Span) -> bool:

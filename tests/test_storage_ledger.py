@@ -17,6 +17,7 @@ from bars import (
     FIVE_MINUTES,
     FOUR_HOURS,
     HALF_HOUR,
+    INTERVALS,
     LARGER,
     MINUTE,
     MINUTE_MS,
@@ -244,9 +245,22 @@ def test_what_the_exchange_does_not_have_is_explained(db: Stored) -> None:
 
 
 def test_bars_that_are_there_were_listed_whatever_another_interval_lacks(db: Stored) -> None:
+    """Nor does the other one tell then of what is before them: nobody has asked for those minutes."""
     db.put(minutes(10, 198), completes=False)
     db.put([], DAY, absent=[Span(0, at(1_440))])
-    assert gaps(db, history=f"1m=4h,{NOTHING_ELSE}") == [("1m", -40, 10, "not listed yet", "explained")]
+    assert gaps(db, history=f"1m=4h,{NOTHING_ELSE}") == [("1m", -40, 10, "being filled", "being filled")]
+
+
+def test_where_another_interval_lacks_its_first_bars_no_bar_is_made_of_a_few_minutes_and_holes_stay_holes(
+    db: Stored,
+) -> None:
+    five = minutes(0, 5)
+    db.put([], DAY, absent=[Span(0, at(1_440))])
+    db.put([five[1], five[4]])
+    assert db.held(FIVE_MINUTES) == db.held(INTERVALS["3m"]) == []
+    assert db.reader.holes(db.record, MINUTE, Span(at(0), at(4))) == [Span(at(0), at(1)), Span(at(2), at(4))]
+    db.put(five)
+    assert db.held(FIVE_MINUTES) == [aggregate(five, at(0))]
 
 
 def test_an_ended_contract_is_delisted_and_one_whose_symbol_went_on_relisted() -> None:
