@@ -39,11 +39,12 @@ _WAS, _IS = f"(bar.mark & {ORIGIN_BITS})", f"(excluded.mark & {ORIGIN_BITS})"
 
 # A verified bar is what REST said minutes after the end: only another word of REST may differ from it, not a final
 # that comes late, nor the archive. The archive has holes that it fills with empty bars where REST has trades
-# (2025-01-29, 2024-10-28), and what we aggregated knows no better than the exchange's own bar.
+# (2025-01-29, 2024-10-28), and what we aggregated knows no better than the exchange's own bar, unless REST told of that
+# one right after its end, when it may still have moved.
 _REFUSED = f"""(
     bar.mark & {VERIFIED} AND {_IS} <> {Origin.REST:d}
     OR {_IS} = {Origin.ARCHIVE:d} AND excluded.trades = 0 AND excluded.volume = 0 AND bar.trades > 0
-    OR {_IS} = {Origin.AGGREGATED:d} AND {_WAS} <> {Origin.AGGREGATED:d})"""
+    OR {_IS} = {Origin.AGGREGATED:d} AND bar.mark NOT IN ({Origin.AGGREGATED:d}, {Origin.REST:d}))"""
 
 # Of equal bars: the exchange's word counts more than our sum. That REST says the same verifies nothing by itself: it
 # may say so seconds after the end, when it still shows what the stream did and is going to be revised.

@@ -72,8 +72,9 @@ class Ladder:
         """Make the larger bars, from the smallest interval up; `store` is called with those of each interval.
 
         A bar is made when all its parts are stored, or all since the listing, and when there is none, or one that
-        was made from parts that have changed since. One that is there is made anew also when it lacks only parts from
-        the delivery on, for it was made before that was known, or such as the exchange does not have.
+        was made from parts that have changed since, or one of REST that is not verified. One that is there is made
+        anew also when it lacks only parts from the delivery on, for it was made before that was known, or such as the
+        exchange does not have.
 
         Raises:
             UnitsOverflow: a sum does not fit 63 bits.
@@ -134,7 +135,8 @@ def _stored(
 
 
 def _may_be_made(stored: _Stored | None) -> bool:
-    return stored is None or stored[1] & bar_rows.ORIGIN_BITS == Origin.AGGREGATED
+    """Whether it is not there, was made here, or is what REST told right after its end, when it may have moved."""
+    return stored is None or stored[1] in (Origin.AGGREGATED, Origin.REST)
 
 
 def _is_whole(parts: Sequence[Bar], smaller: Interval, start: int, stop: int) -> bool:

@@ -97,7 +97,7 @@ def test_a_contract_of_a_commit_that_failed_is_still_unknown(db: Stored) -> None
         ((an_empty_bar(MONDAY_MS), Origin.REST), (BAR, Origin.ARCHIVE), (BAR, Origin.ARCHIVE)),
         ((BAR, Origin.ARCHIVE), (an_empty_bar(MONDAY_MS), Origin.REST), (an_empty_bar(MONDAY_MS), Origin.REST)),
         ((BAR, Origin.STREAM), (OTHER, Origin.AGGREGATED), (BAR, Origin.STREAM)),
-        ((BAR, Origin.REST), (OTHER, Origin.AGGREGATED), (BAR, Origin.REST)),
+        ((BAR, Origin.REST), (OTHER, Origin.AGGREGATED), (OTHER, Origin.AGGREGATED)),
         ((BAR, Origin.ARCHIVE), (OTHER, Origin.AGGREGATED), (BAR, Origin.ARCHIVE)),
         ((BAR, Origin.AGGREGATED), (OTHER, Origin.AGGREGATED), (OTHER, Origin.AGGREGATED)),
         ((BAR, Origin.AGGREGATED), (OTHER, Origin.ARCHIVE), (OTHER, Origin.ARCHIVE)),

@@ -149,10 +149,23 @@ def test_what_was_made_of_an_aggregated_bar_follows_when_the_archives_takes_its_
 
 def test_the_exchanges_own_larger_bar_is_never_replaced_by_a_sum(db: Stored) -> None:
     own = a_bar(MONDAY_MS)._replace(volume=123_456)
-    db.put([own], FIVE_MINUTES)
+    db.put([own], FIVE_MINUTES, verified=True)
     report = db.put(some_bars(MINUTE, MONDAY_MS, 5))
     assert report.completed == []
     assert db.held(FIVE_MINUTES) == [own]
+
+
+def test_a_larger_bar_that_rest_told_right_after_its_end_follows_its_minutes_when_they_are_compared(db: Stored) -> None:
+    """Nobody asks for it again, and at first its last minute may look the same there."""
+    minutes = some_bars(MINUTE, MONDAY_MS, 30)
+    early = [*minutes[:29], minutes[29]._replace(volume=minutes[29].volume + 9)]
+    db.put([aggregate(early[25:], minutes[25].open_ms)], FIVE_MINUTES)
+    db.put([aggregate(early, MONDAY_MS)], HALF_HOUR)
+    db.put(early)
+    assert db.held(HALF_HOUR) == [aggregate(early, MONDAY_MS)]
+    db.put(minutes, verified=True)
+    for interval in (FIVE_MINUTES, HALF_HOUR):
+        assert db.held(interval) == whole(minutes, interval)
 
 
 def test_equal_bars_again_complete_nothing_again(db: Stored) -> None:

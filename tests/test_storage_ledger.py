@@ -374,7 +374,7 @@ def test_minutes_tell_of_the_parts_of_a_five_minute_bar_and_it_of_minutes_that_a
         assert first.reader.pauses(look) == [Span(at(242), at(258))]
         third.put([empty(bar) for bar in fives(245, 250)] + fives(250, 255), FIVE_MINUTES)
         assert first.reader.pauses(look) == [Span(at(242), at(250)), Span(at(255), at(258))]
-        first.put([a_bar(at(245))], FIVE_MINUTES, Origin.REST)  # though its own minutes are empty
+        first.put([a_bar(at(245))], FIVE_MINUTES, verified=True)  # though its own minutes are empty
         assert first.reader.pauses(look) == [Span(at(242), at(245)), Span(at(255), at(258))]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from actors.filling.jobs import PageJob, Priority
-from bars import COMPARED_AFTER_MS, MINUTE, MINUTE_MS, Bar, Span
+from bars import COMPARED_AFTER_MS, Bar, Span
 from bars.coverage import LATE_ROWS_MS, absences, lacking
 from bars.interval import HOUR_MS
 from storage import Change, ClosedBars, ContractsSeen, GapsAsked, Origin
@@ -24,18 +24,13 @@ def changes_from(job: PageJob, rows: Sequence[Bar], observed_ms: int, in_vain: S
     key, interval = job.contract.key, job.interval
     absent = absences(job.span, rows, interval, job.contract.onboard_ms, observed_ms, in_vain)
     closed = [bar for bar in rows if bar.open_ms < job.span.stop_ms]
-    final = [bar for bar in closed if interval is not MINUTE or _is_final(bar, observed_ms)]
+    final = [bar for bar in closed if interval.next_open(bar.open_ms) + COMPARED_AFTER_MS <= observed_ms]
     changes: list[Change] = [] if job.priority is Priority.READ else [ContractsSeen([job.contract], only_new=True)]
     changes.append(ClosedBars(key, interval, final, Origin.REST, verified=True, absent=absent))
-    if len(final) < len(closed):  # the reconciler looks at these again
+    if len(final) < len(closed):  # minutes are compared later, and larger bars follow theirs
         changes.append(ClosedBars(key, interval, closed[len(final) :], Origin.REST))
     left = lacking(job.span, closed, interval, absent)
     late_ms = LATE_ROWS_MS if job.priority is Priority.READ else LATE_MS  # clients ask often, and for the newest
     if left and job.span.stop_ms <= observed_ms - late_ms:
         changes.append(GapsAsked(key, interval, left, observed_ms))
     return changes
-
-
-def _is_final(minute: Bar, observed_ms: int) -> bool:
-    """Whether a minute is so old that what REST says of it now counts as compared."""
-    return minute.open_ms + MINUTE_MS + COMPARED_AFTER_MS <= observed_ms
