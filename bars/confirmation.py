@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from bars.bar import Bar, are_equal
-from bars.interval import DAY_MS, MINUTE_MS
+from bars.interval import DAY_MS, MINUTE_MS, Interval
 
 COMPARED_AFTER_MS = 2 * MINUTE_MS
 """How long after its end a minute is compared: whether the exchange revises bars after the close is not established,
 and nodes were seen to show a closed minute moving for some seconds."""
 ROW_LACKING_MS = DAY_MS
 """A minute this old that the exchange has no row for, nor any later one, is not merely late."""
+
+
+def split_early(rows: Sequence[Bar], interval: Interval, now_ms: int) -> tuple[list[Bar], list[Bar]]:
+    """Rows of closed bars that are the exchange's last word at `now_ms`, and those of bars that ended just before."""
+    late_ms = now_ms - COMPARED_AFTER_MS
+    settled = [row for row in rows if interval.next_open(row.open_ms) <= late_ms]
+    return settled, [row for row in rows if interval.next_open(row.open_ms) > late_ms]
 
 
 class Comparison(NamedTuple):

@@ -102,6 +102,13 @@ def test_a_file_that_is_as_it_was_when_it_was_loaded_changes_nothing(taking: Tak
     assert (taking.problems, taking.gaps()) == ([], [])
 
 
+def test_rows_of_minutes_that_ended_within_two_minutes_are_stored_to_be_compared_later(taking: Taking) -> None:
+    bars = some_bars(MINUTE, NOW_MS - 5 * MINUTE_MS, 4)
+    taking.page(bars, Span(bars[0].open_ms, NOW_MS - MINUTE_MS))
+    assert [stored.verified for stored in taking.db.stored()] == [True, True, True, False]
+    assert taking.added == {(MINUTE, "rest"): 4}
+
+
 @pytest.mark.parametrize(
     ("value", "problem"),
     [

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from actors.filling.jobs import PageJob, Priority
-from bars import COMPARED_AFTER_MS, Bar, Span
+from bars import Bar, Span
+from bars.confirmation import split_early
 from bars.coverage import LATE_ROWS_MS, absences, lacking
 from bars.interval import HOUR_MS
 from storage import Change, ClosedBars, ContractsSeen, GapsAsked, Origin
@@ -24,11 +25,11 @@ def changes_from(job: PageJob, rows: Sequence[Bar], observed_ms: int, in_vain: S
     key, interval = job.contract.key, job.interval
     absent = absences(job.span, rows, interval, job.contract.onboard_ms, observed_ms, in_vain)
     closed = [bar for bar in rows if bar.open_ms < job.span.stop_ms]
-    final = [bar for bar in closed if interval.next_open(bar.open_ms) + COMPARED_AFTER_MS <= observed_ms]
+    settled, early = split_early(closed, interval, observed_ms)
     changes: list[Change] = [] if job.priority is Priority.READ else [ContractsSeen([job.contract], only_new=True)]
-    changes.append(ClosedBars(key, interval, final, Origin.REST, verified=True, absent=absent))
-    if len(final) < len(closed):  # minutes are compared later, and larger bars follow theirs
-        changes.append(ClosedBars(key, interval, closed[len(final) :], Origin.REST))
+    changes.append(ClosedBars(key, interval, settled, Origin.REST, verified=True, absent=absent))
+    if early:  # minutes are compared later, and larger bars follow theirs
+        changes.append(ClosedBars(key, interval, early, Origin.REST))
     left = lacking(job.span, closed, interval, absent)
     late_ms = LATE_ROWS_MS if job.priority is Priority.READ else LATE_MS  # clients ask often, and for the newest
     if left and job.span.stop_ms <= observed_ms - late_ms:

@@ -16,6 +16,7 @@ from actors.selection import expect_order, records
 from actors.settings import Settings
 from bars import STORED, Bar, ContractKey, Interval, Patience, Span
 from bars.comparison import Verdict, judge
+from bars.confirmation import split_early
 from bars.coverage import absences
 from bars.gaps import merge, pages
 from exchange import ExchangeError, RestClient, proxy_for, trusting_context
@@ -178,7 +179,9 @@ class _Audit:
             absent = self._absences(window, interval)
             if bars or absent:
                 key = window.record.key
-                changes.append(ClosedBars(key, interval, bars, Origin.REST, verified=True, absent=absent))
+                settled, early = split_early(bars, interval, self._scope.settled_ms)
+                changes.append(ClosedBars(key, interval, settled, Origin.REST, verified=True, absent=absent))
+                changes.append(ClosedBars(key, interval, early, Origin.REST))
         if changes:
             store.commit(changes, durable=True)
         return bool(changes)
