@@ -22,6 +22,9 @@ RECENT_MINUTES = 12
 minutes wait for one that does not come. With a thousand contracts each of these minutes takes half a megabyte."""
 LEFT_BEHIND_MINUTES = 120
 """How long minutes that were left behind may still come."""
+STEP_MS_MAX = 3 * MINUTE_MS
+"""The most that counts as waiting from one look at the clock to the next. A greater step is a sleep of this machine, in
+which no answer could come: the first frame after it names the time that it has become."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +99,7 @@ class MinuteSequence:
         self._newest_event_ms = 0
         self._ask_not_before_ms = 0
         self._asked_first: tuple[int, int] | None = None
+        self._looked_ms: int | None = None
         self._in_vain: list[int] = []
         """Up to where REST was asked without an answer to `next_ms`, once for each answer."""
         self._left_behind: list[Span] = []
@@ -152,6 +156,7 @@ class MinuteSequence:
         Asking counts as done: the same minutes are named again only after `ask_again_ms`, and later and later where
         answers do not have them.
         """
+        self._look(now_ms)
         if self.next_ms is None:
             self.next_ms = min(MINUTE.floor(now_ms), self.end_ms)
         due_ms = min(MINUTE.floor(now_ms - self._patience.ask_after_ms), self.end_ms)
@@ -165,6 +170,7 @@ class MinuteSequence:
 
     def give_up(self, now_ms: int) -> GivenUp | None:
         """Leave minutes behind that were asked for too often, or that others have waited for too long."""
+        self._look(now_ms)
         if self.next_ms is None:
             return None
         hole = Span(self.next_ms, self._stop_of_vain_ms(now_ms))
@@ -173,6 +179,13 @@ class MinuteSequence:
         asked = sum(stop_ms >= hole.stop_ms for stop_ms in self._in_vain)
         self._leave_behind(hole.stop_ms)
         return GivenUp(hole, asked, self._drained())
+
+    def _look(self, now_ms: int) -> None:
+        """Take in what time it is. What it is more than a step after the last look was no waiting for an answer."""
+        before_ms, self._looked_ms = self._looked_ms, now_ms
+        if before_ms is not None and self._asked_first is not None:
+            asked_for_ms, asked_ms = self._asked_first
+            self._asked_first = asked_for_ms, asked_ms + max(0, now_ms - before_ms - STEP_MS_MAX)
 
     def _holds_better(self, row: Bar) -> bool:
         held = self._held.get(row.open_ms)

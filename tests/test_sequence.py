@@ -120,9 +120,10 @@ def test_minutes_that_the_exchange_never_had_do_not_hold_up_the_others(
     peer.play(steps)
     # A lone hole between two minutes that came as frames cannot be told from a slow REST: that is given up later.
     while peer.sequence.next_ms is not None and not peer.sequence.is_finished:
-        peer.now_ms += Patience().hold_ms
-        given_up = peer.sequence.give_up(peer.now_ms)
-        assert given_up is not None
+        given_up = None
+        while given_up is None:
+            peer.now_ms += MINUTE_MS
+            given_up = peer.sequence.give_up(peer.now_ms)
         assert in_span(true_bars, given_up.hole) == []
         peer.events += given_up.events
         peer.settle()
@@ -383,12 +384,32 @@ def test_giving_up_leaves_the_hole_named_and_passes_the_rest_on() -> None:
     assert sequence.give_up(at(0) + FAR_MS) is None, "nobody has asked for them yet"
     asked_ms = at(3)
     assert sequence.wanted(asked_ms) == Span(at(0), at(2))
-    assert sequence.give_up(asked_ms + 599_999) is None
+    for waited_ms in (*range(MINUTE_MS, 600_000, MINUTE_MS), 599_999):
+        assert sequence.give_up(asked_ms + waited_ms) is None
     given_up = sequence.give_up(asked_ms + 600_000)
     assert given_up is not None
     assert (given_up.hole, given_up.asked) == (Span(at(0), at(2)), 0)
     assert closed(given_up.events) == bars[2:4]
     assert sequence.give_up(at(0) + FAR_MS) is None
+
+
+def test_a_sleep_of_the_machine_is_no_waiting_for_an_answer() -> None:
+    bars, sequence = truth(150), MinuteSequence(at(0))
+    assert sequence.wanted(at(1) + 10 * SECOND_MS) == Span(at(0), at(1))
+    sequence.on_frame(bars[140], True, at(141))  # which tells what time it is
+    woken_ms = at(141) + 300
+    assert sequence.wanted(woken_ms) == Span(at(0), at(140))
+    assert sequence.give_up(woken_ms) is None
+    assert len(closed(sequence.on_rows(bars[:140], Span(at(0), at(140))))) == 141
+
+
+def test_after_a_sleep_an_answer_that_does_not_come_is_waited_for_as_long_as_ever() -> None:
+    bars, sequence = truth(150), MinuteSequence(at(0))
+    sequence.wanted(at(1) + 10 * SECOND_MS)
+    sequence.on_frame(bars[140], True, at(141))
+    given_up = [at_ms for at_ms in range(at(141), at(160), 30 * SECOND_MS) if sequence.give_up(at_ms)]
+    assert len(given_up) == 1
+    assert at(141 + 6) <= given_up[0] <= at(141 + 10)
 
 
 def test_nothing_that_waits_is_nothing_to_give_up() -> None:

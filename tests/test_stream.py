@@ -178,13 +178,27 @@ def test_minutes_that_never_come_are_left_to_backfill_and_those_behind_them_pass
     world = a_running_world()
     world.tell(frame(minute(2), closed=True))
     asked_ms = 3 * MINUTE_MS
-    world.tick(asked_ms)
-    world.tick(asked_ms + PATIENCE.hold_ms - 1)
+    for at_ms in (*range(asked_ms, asked_ms + PATIENCE.hold_ms, MINUTE_MS), asked_ms + PATIENCE.hold_ms - 1):
+        world.tick(at_ms)
     assert world.passed_on() == []
     world.tick(asked_ms + PATIENCE.hold_ms)
     (hole,) = world.backfill.of(FillHole)
     assert hole == FillHole(world.contract, Span(MONDAY_MS, MONDAY_MS + 2 * MINUTE_MS))
     assert world.passed_on() == [MinuteClosed(minute(2), by_rest=False)]
+
+
+def test_after_a_sleep_of_the_machine_its_minutes_are_waited_for_and_told_of() -> None:
+    world = a_running_world()
+    world.tick(MINUTE_MS + PATIENCE.ask_after_ms)
+    asleep = 140
+    world.tell(frame(minute(asleep), closed=True))
+    world.tick((asleep + 1) * MINUTE_MS + 300)
+    assert world.backfill.of(FillHole) == []
+    asked = world.backfill.of(MinutesWanted)[-1].span
+    assert asked == Span(MONDAY_MS, minute(asleep).open_ms)
+    world.tell(MinutesFetched([minute(number) for number in range(asleep)], asked))
+    told = [message.bar for message in world.passed_on() if isinstance(message, MinuteClosed)]
+    assert told == [minute(number) for number in range(asleep + 1)]
 
 
 def test_a_minute_that_turns_out_different_is_revised() -> None:
