@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from actors.market.directory import REFRESH_MS, RETRY_S, Directory
+from actors.market.directory import REFRESH_MS, RETRY_S, RETURNED_AFTER, Directory
 from actors.messages import (
     Carry,
     ContractChanged,
@@ -161,6 +161,49 @@ def test_a_contract_about_to_end_runs_until_its_last_minute_is_passed_on_and_is_
     world.name(BTC, replace(ETH, status="TRADING"))
     assert world.carried == ["btcusdt@kline_1m", "ethusdt@kline_1m"]
     assert world.facts() == {"total": 1, "live": 0, "late": 0, "starting": 1, "ended": 1, "missing": []}
+
+
+def test_a_contract_whose_end_was_put_off_after_it_had_come_begins_again() -> None:
+    world = World()
+    world.name(BTC, replace(ETH, delivery_ms=MONDAY_MS + 2 * DAY_MS))
+    world.tick(DAY_MS)
+    world.tell(PairFinished(ETH.key))
+    later = replace(ETH, delivery_ms=MONDAY_MS + 3 * DAY_MS)
+    for _ in range(RETURNED_AFTER - 1):
+        world.name(BTC, later)
+    world.name(BTC, replace(ETH, delivery_ms=MONDAY_MS + 2 * DAY_MS))  # a node that knows better, or does not yet
+    for _ in range(RETURNED_AFTER - 1):
+        world.name(BTC, later)
+    assert world.carried == ["btcusdt@kline_1m", "ethusdt@kline_1m"]
+    assert world.asked(StopPair) == [StopPair(ETH.key)]
+    world.name(BTC, later)
+    assert world.carried == ["btcusdt@kline_1m", "ethusdt@kline_1m", "ethusdt@kline_1m"]
+    world.tick(DAY_MS)
+    world.tell(PairFinished(ETH.key))
+    assert world.asked(StopPair) == [StopPair(ETH.key)]
+
+
+def test_a_contract_that_ended_does_not_begin_again_beside_the_new_one_of_its_symbol() -> None:
+    world = World()
+    world.name(BTC, ETH)
+    again = a_contract("ETHUSDT", onboard_ms=MONDAY_MS + DAY_MS)
+    world.name(BTC, again)
+    world.tell(PairFinished(ETH.key))
+    for _ in range(2 * RETURNED_AFTER):
+        world.name(BTC, ETH)  # a node that has not heard of the new one
+    assert set(world.carried) == {"btcusdt@kline_1m", "ethusdt@kline_1m"}
+    assert world.facts()["total"] == 2
+
+
+def test_a_pair_is_ended_that_was_started_since_its_end_was_not_believed() -> None:
+    world = World(symbols=("ETHUSDT",))
+    ended = replace(ETH, delivery_ms=MONDAY_MS)
+    world.name(ended)
+    assert world.asked(StopPair) == [StopPair(ETH.key)]
+    world.name(ETH)  # an answer from before the end was known
+    world.name(ended)
+    world.tell(PairFinished(ETH.key))
+    assert world.asked(StopPair) == [StopPair(ETH.key)]
 
 
 def test_a_pair_that_runs_on_from_before_the_directory_began_anew_is_ended_too() -> None:

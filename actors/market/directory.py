@@ -36,6 +36,9 @@ logger = logging.getLogger(__name__)
 
 REFRESH_MS = 5 * MINUTE_MS
 RETRY_S = 5.0
+RETURNED_AFTER = 3
+"""After so many answers in a row by which a contract that has ended here goes on, it is started again. Its end was put
+off; a single answer may be some minutes old."""
 
 
 class Directory(Actor):
@@ -65,9 +68,12 @@ class Directory(Actor):
         self._running: dict[ContractKey, Address | None] = {}
         self._states: dict[ContractKey, str] = {}
         self._finished: set[ContractKey] = set()
+        self._returned: dict[ContractKey, int] = {}
+        """How many answers in a row have said of contracts that are finished that they go on."""
         self._missing: tuple[str, ...] = ()
         self._dated: set[str] = set()
         self._is_asking = False
+        self._now_ms = 0
         self._refreshed_ms: int | None = None
         self._retry_s = 0.0
         self._has_changed = True
@@ -109,6 +115,7 @@ class Directory(Actor):
 
     def _on_tick(self, now_ms: int | None, monotonic_s: float) -> None:
         if now_ms is not None:
+            self._now_ms = now_ms
             if self._refreshed_ms is None:
                 self._refreshed_ms = now_ms
             for key, contract in self._contracts.items():
@@ -132,6 +139,7 @@ class Directory(Actor):
         if info.unreadable:
             logger.warning("exchangeInfo: %d rows were unreadable: %.200s", len(info.unreadable), info.unreadable)
         chosen = self._update(info.contracts)
+        self._take_back(chosen)
         self._tell_missing({contract.symbol for contract in chosen})
         self._tell_dated(chosen)
         self._writer.tell(Store([ContractsSeen(chosen, info.frame)]))
@@ -149,6 +157,16 @@ class Directory(Actor):
             if before is not None and before != contract and stream is not None:
                 stream.tell(ContractChanged(contract))
         return chosen
+
+    def _take_back(self, chosen: Iterable[Contract]) -> None:
+        """Let contracts begin again whose end was put off when it had come already."""
+        newest = {key.symbol: key for key in sorted(self._contracts, key=lambda key: key.onboard_ms)}
+        live = [one.key for one in chosen if newest[one.symbol] == one.key and one.is_live(self._now_ms)]
+        self._returned = {key: self._returned.get(key, 0) + 1 for key in live if key in self._finished}
+        for key, answers in self._returned.items():
+            if answers >= RETURNED_AFTER:
+                logger.warning("%s goes on after the delivery date that was announced", key.symbol)
+                self._finished.discard(key)
 
     def _remind(self, key: ContractKey) -> None:
         """A stream in a new life tells its state first, and knows the contract only as it was at its start."""
@@ -193,6 +211,7 @@ class Directory(Actor):
 
     def _start(self, contract: Contract) -> None:
         self._running[contract.key] = None
+        self._stopped.discard(contract.key)
         self._has_changed = True
         self._supervisor.tell(StartPair(contract, self.me))
 
