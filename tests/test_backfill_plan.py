@@ -257,6 +257,25 @@ def test_of_many_wishes_some_are_looked_at_each_time_and_all_in_turn(stored: Sto
     assert made == [LOOKS_AT_ONCE, 1]
 
 
+@pytest.mark.parametrize("ask_again_s", [10.0, 1_000.0])
+def test_wishes_that_cannot_be_granted_do_not_keep_others_from_being_looked_at(
+    stored: Stored, ask_again_s: float
+) -> None:
+    others = [stored.another() for _ in range(4 * LOOKS_AT_ONCE)]  # as many as are looked at in a second
+    seeds = Seeds(stored.reader, SETTLE_MS)
+    wishes = [SeedWanted(one.contract, WEDNESDAY_4_31, Stage().recorder("one").address) for one in (*others, stored)]
+    stored.put([], WEEK, absent=[Span(0, MONDAY_MS + 7 * DAY_MS)])
+    _put_week_until(stored, STORED)
+    made = []
+    for beat in range(60):
+        now_s = beat / 4
+        if now_s % ask_again_s == 0:
+            for wish in wishes:
+                seeds.want(wish, now_s)
+        made += [wanted for wanted, _ in seeds.made(now_s, WEDNESDAY_4_31)[0]]
+    assert set(map(id, made)) == {id(wishes[-1])}
+
+
 def test_what_was_found_missing_before_the_first_stored_bar_is_asked_for_too(stored: Stored) -> None:
     hole = Span(MONDAY_MS - 3 * HOUR_MS, MONDAY_MS - 3 * HOUR_MS + MINUTE_MS)
     stored.put(some_bars(MINUTE, MONDAY_MS - HOUR_MS, 55))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import math
 from dataclasses import dataclass, field
 
@@ -51,6 +52,7 @@ class Seeds:
         self._wants[key] = _Want(wanted, now_s if before is None else before.since_s)
         if before is not None:
             self._wants[key].asked, self._wants[key].stored_ms = before.asked, before.stored_ms
+            self._wants[key].looked_s = before.looked_s
 
     def expect(self, key: ContractKey, interval: Interval) -> None:
         """A first screen that seeds can be made of is on its way: nothing needs to be asked for besides."""
@@ -75,11 +77,14 @@ class Seeds:
             want.asked[job.interval, job.span] = now_s + ASK_AGAIN_S
 
     def made(self, now_s: float, observed_ms: int) -> tuple[list[tuple[SeedWanted, Seed]], list[PageJob]]:
-        """The seeds that can be made now, and the pages that others still lack."""
+        """The seeds that can be made now, and the pages that others still lack.
+
+        Who was looked at longest ago comes first: some may lack what does not come for days.
+        """
         ready: list[tuple[SeedWanted, Seed]] = []
         jobs: list[PageJob] = []
         due = [want for want in self._wants.values() if now_s - want.looked_s >= LOOK_EVERY_S]
-        for want in due[:LOOKS_AT_ONCE]:
+        for want in heapq.nsmallest(LOOKS_AT_ONCE, due, key=lambda want: want.looked_s):
             want.looked_s = now_s
             wanted = want.wanted
             record = self._reader.get(wanted.contract.key)
