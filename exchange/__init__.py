@@ -21,7 +21,7 @@ from exchange.errors import (
     SymbolEnded,
     Unreachable,
 )
-from exchange.pacing import Backoff, ConnectionPacer
+from exchange.pacing import Backoff, ConnectionPacer, wait_s
 from exchange.proxy import proxy_for
 from exchange.rest import Reply, RestClient
 from exchange.stream import StreamConnection, market_stream_url
@@ -54,4 +54,5 @@ __all__ = [
     "market_stream_url",
     "proxy_for",
     "trusting_context",
+    "wait_s",
 ]

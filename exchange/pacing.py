@@ -5,12 +5,34 @@ from __future__ import annotations
 from collections import deque
 from random import Random
 
+from exchange.budget import PAUSE_MS_MAX
+from exchange.errors import Banned, ExchangeError, RateLimited
+
 CONNECTIONS_MAX = 250
 """The exchange allows 300 attempts in five minutes and IP; some are left to the user's other programs.
 
 Documented for spot only; the futures' number is not established.
 """
 CONNECTIONS_WINDOW_S = 300.0
+
+FAULT_S_MAX = 300.0
+"""After a fault nobody waits for longer than this, whatever the answer asks for: it may be a proxy's, and asking every
+five minutes harms nobody."""
+WITHOUT_A_CLOCK_S = 120.0
+"""How long a ban is waited out at least while the exchange's clock is not known yet. Bans start at two minutes."""
+
+
+def wait_s(error: ExchangeError, backoff_s: float, *, knows_time: bool) -> float:
+    """How long to ask for nothing after a failure, by our own clock: what the answer asks for, else `backoff_s`.
+
+    Args:
+        knows_time: whether the exchange's time is known; then limits and bans are waited out by a `WeightBudget`.
+    """
+    is_limit = isinstance(error, (RateLimited, Banned))
+    asked_s = error.retry_after_s
+    if isinstance(error, Banned) and not knows_time:
+        asked_s = max(error.left_s or 0.0, asked_s or 0.0, WITHOUT_A_CLOCK_S)
+    return backoff_s if asked_s is None else min(asked_s, PAUSE_MS_MAX / 1_000 if is_limit else FAULT_S_MAX)
 
 
 class Backoff:

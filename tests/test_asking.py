@@ -11,7 +11,7 @@ import pytest
 
 from actors.commands.asking import ATTEMPTS_MAX, Asking, Question
 from bars import MINUTE_MS
-from exchange import ExchangeError, Refused, Reply, RestClient, Restricted, ServerFault, Unreachable
+from exchange import Banned, ExchangeError, Refused, Reply, RestClient, Restricted, ServerFault, Unreachable
 
 START_MS = 1_791_201_450_000
 
@@ -177,3 +177,19 @@ def test_the_time_is_asked_for_again_where_it_could_not_be_learnt(
         assert asking.answer(exchange.page(3)) == 9
         assert asking.observed_ms >= START_MS
     assert failures == []
+
+
+def test_while_the_time_is_not_known_a_ban_is_not_prolonged_by_asking(
+    exchange: FakeExchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked_s = []
+
+    def time() -> Reply[int]:
+        asked_s.append(exchange.now_s)
+        raise Banned("HTTP 418", until_ms=START_MS + 20 * MINUTE_MS, left_s=1_200.0)
+
+    monkeypatch.setattr(exchange, "time", time)
+    with exchange.asking() as asking, pytest.raises(Banned):
+        asking.answer(exchange.page(1))
+    assert len(asked_s) == 2
+    assert asked_s[1] - asked_s[0] >= 120

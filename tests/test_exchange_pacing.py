@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from random import Random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange.pacing import Backoff, ConnectionPacer
+from exchange import Banned, Blocked, ExchangeError, RateLimited, ServerFault
+from exchange.pacing import FAULT_S_MAX, WITHOUT_A_CLOCK_S, Backoff, ConnectionPacer, wait_s
 
 
 class Longest(Random):
@@ -61,3 +63,28 @@ def test_an_attempt_within_the_limit_does_not_wait() -> None:
         pacer.connecting(1_000.0)
     assert pacer.may_connect(1_001.0) == 299.0
     assert pacer.may_connect(1_300.0) == 0.0
+
+
+HOUR_S, DAY_S = 3_600.0, 86_400.0
+
+
+@pytest.mark.parametrize(
+    ("error", "knows_time", "expected_s"),
+    [
+        (ServerFault("HTTP 503"), True, 0.7),
+        (ServerFault("HTTP 503", retry_after_s=20), True, 20.0),
+        (ServerFault("HTTP 503", retry_after_s=10 * DAY_S), True, FAULT_S_MAX),
+        (Blocked("HTTP 403", retry_after_s=HOUR_S), False, FAULT_S_MAX),
+        (RateLimited("HTTP 429", retry_after_s=HOUR_S), False, HOUR_S),
+        (RateLimited("HTTP 429", retry_after_s=10_000 * DAY_S), False, 3 * DAY_S),
+        (Banned("HTTP 418", until_ms=1, left_s=HOUR_S), True, 0.7),
+        (Banned("HTTP 418", until_ms=1, left_s=HOUR_S), False, HOUR_S),
+        (Banned("HTTP 418", until_ms=1, left_s=10_000 * DAY_S), False, 3 * DAY_S),
+        (Banned("HTTP 418"), False, WITHOUT_A_CLOCK_S),
+        (Banned("HTTP 418", retry_after_s=1, left_s=1), False, WITHOUT_A_CLOCK_S),
+    ],
+)
+def test_what_an_answer_asks_for_is_waited_within_bounds(
+    error: ExchangeError, knows_time: bool, expected_s: float
+) -> None:
+    assert wait_s(error, 0.7, knows_time=knows_time) == expected_s

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from random import Random
 
+import pytest
+
 from actors.filling.jobs import InfoJob, TimeJob
 from actors.filling.spending import ASK_TIME_EVERY_S, Spending
 from actors.messages import Hello
 from bars import MINUTE_MS
 from bars.interval import HOUR_MS
-from exchange import Backoff, WeightBudget
+from exchange import Backoff, Banned, ExchangeError, ServerFault, WeightBudget
 from tests.support.actors import Stage
 from tests.support.market import MONDAY_MS
 
@@ -124,3 +126,25 @@ def test_several_lives_in_a_minute_spend_no_more_than_one() -> None:
             world.spending.begin([world.fetcher.address])
             world.greeted()
     assert 50 < sent <= world.budget.allowed
+
+
+@pytest.mark.parametrize(
+    ("error", "waits_s"),
+    [
+        (ServerFault("HTTP 503", retry_after_s=10**9), 301),
+        (Banned("HTTP 418", retry_after_s=10**9), 3 * 86_400 + 1),
+    ],
+)
+def test_an_answer_that_asks_to_wait_for_years_is_not_believed(error: ExchangeError, waits_s: float) -> None:
+    world = World()
+    world.spending.queue.push(InfoJob(world.fetcher.address))
+    world.tick(MONDAY_MS + 2_000, MONDAY_MS + 2_000)
+    (job,) = world.fetcher.taken()
+    assert world.spending.failed(world.fetcher.address, job, error)
+    world.spending.hold_off(error)
+    world.spending.queue.push(InfoJob(world.fetcher.address))
+    at_ms = MONDAY_MS + 4 * 86_400_000
+    world.tick(at_ms, at_ms, 100)
+    assert world.fetcher.told == []
+    world.tick(at_ms, at_ms, waits_s)
+    assert world.fetcher.told != []

@@ -12,7 +12,8 @@ from random import Random
 from typing import Any
 
 from bars import ExchangeClock
-from exchange import Backoff, Charge, ExchangeError, RateLimited, Refused, Reply, RestClient, WeightBudget
+from exchange import Backoff, Charge, ExchangeError, RateLimited, Refused, Reply, RestClient, WeightBudget, wait_s
+from exchange.pacing import WITHOUT_A_CLOCK_S
 
 logger = logging.getLogger(__name__)
 
@@ -194,8 +195,10 @@ class Asking:
             self._failing_since_s = now_s
         if now_s - self._failing_since_s >= self._unreachable_s:
             raise error
-        backoff_s = self._backoff.failed(now_s)
-        delay_s = backoff_s if error.retry_after_s is None else error.retry_after_s
+        knows_time = self._clock.observed_ms is not None
+        delay_s = wait_s(error, self._backoff.failed(now_s), knows_time=knows_time)
+        if not knows_time:  # nothing was done yet: to end with the reason is better than to wait for hours
+            delay_s = min(delay_s, WITHOUT_A_CLOCK_S)
         self._hold_off_s = max(self._hold_off_s, now_s + delay_s)
         if now_s - self._complained_s >= COMPLAIN_EVERY_S:
             self._complained_s = now_s

@@ -12,14 +12,12 @@ from actors.filling.jobs import InfoJob, Job, JobQueue, PageId, PageJob, Plan, P
 from actors.messages import Hello
 from actors.runtime.cell import Address
 from bars import MINUTE_MS
-from exchange import Backoff, Banned, Charge, ExchangeError, WeightBudget
+from exchange import Backoff, Charge, ExchangeError, WeightBudget, wait_s
 from wire.requests import PAGE_BARS, klines_weight
 
 logger = logging.getLogger(__name__)
 
 COMPLAIN_EVERY_S = 60.0
-WITHOUT_A_CLOCK_S = 120.0
-"""How long a ban is waited out while the exchange's clock is not known yet. Bans start at two minutes."""
 ASK_TIME_EVERY_S = 1.0
 LEAP_MS = 5 * MINUTE_MS
 """When the estimate stays so far behind what /time has named, it is asked again: after this machine has slept the clock
@@ -234,10 +232,7 @@ class Spending:
 
     def hold_off(self, error: ExchangeError) -> None:
         """After a failure nothing is asked for a while; limits and bans the budget waits out by itself."""
-        backoff_s = self._backoff.failed(self.now_s)
-        delay_s = backoff_s if error.retry_after_s is None else error.retry_after_s
-        if self.now_ms is None and isinstance(error, Banned):
-            delay_s = max(delay_s, WITHOUT_A_CLOCK_S)
+        delay_s = wait_s(error, self._backoff.failed(self.now_s), knows_time=self.now_ms is not None)
         self._hold_off_s = max(self._hold_off_s, self.now_s + delay_s)
         if self.unreachable_since_s is None:
             self.unreachable_since_s = self.now_s
