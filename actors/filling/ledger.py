@@ -27,6 +27,8 @@ class LedgerKeeper:
         state = reader.service_state()
         self._last_life_ms = None if state is None else state.exchange_ms
         self._looked: list[Span] = []
+        self._has_looked_back = False
+        """Whether all was looked at, back to the oldest bar."""
         self._swept_ms: int | None = None
 
     def downtime(self, observed_ms: int) -> list[Change]:
@@ -41,14 +43,19 @@ class LedgerKeeper:
         """Look at times that were not looked at yet, the newest first: those that came, and older ones filled in."""
         stored = self._reader.pauses_span()
         settled_ms = MINUTE.floor(observed_ms - COMPARED_AFTER_MS)
-        open_spans = list(subtract([Span(stored.start_ms, min(stored.stop_ms, settled_ms))], self._looked))
-        if not open_spans or open_spans[-1].is_empty:
-            return []
-        newest = open_spans[-1]
-        span = Span(max(newest.start_ms, newest.stop_ms - PAUSES_AT_ONCE_MS), newest.stop_ms)
-        around = Span(span.start_ms - HOUR_MS, span.stop_ms)  # a pause may have begun in what was looked at before
-        self._looked = merge([*self._looked, span])
-        return [PausesSeen(around, self._reader.pauses(around), observed_ms)]
+        settled = Span(stored.start_ms, min(stored.stop_ms, settled_ms))
+        seen: list[Change] = []
+        left_ms = PAUSES_AT_ONCE_MS
+        for unseen in reversed(list(subtract([settled], self._looked))):
+            span = Span(max(unseen.start_ms, unseen.stop_ms - left_ms), unseen.stop_ms)
+            if span.is_empty:
+                break
+            left_ms -= span.stop_ms - span.start_ms
+            around = Span(span.start_ms - HOUR_MS, span.stop_ms)  # one may have begun in what was looked at before
+            self._looked = merge([*self._looked, span])
+            seen.append(PausesSeen(around, self._reader.pauses(around), observed_ms))
+        self._has_looked_back = not any(subtract([settled], self._looked))
+        return seen
 
     def sweep(self, observed_ms: int) -> list[Change]:
         """Now and then: forget what was filled, and look again for pauses where history has come in since."""
@@ -57,7 +64,8 @@ class LedgerKeeper:
         if observed_ms - self._swept_ms < HOUR_MS:
             return []
         self._swept_ms = observed_ms
-        self._looked = []
+        if self._has_looked_back:
+            self._looked = []
         return [GapsSwept()]
 
     def counted(self, observed_ms: int) -> dict[str, Any]:
