@@ -109,6 +109,6 @@ class Subscription:
         while (view := self._waiting.get()) is not None and not self._is_ending:
             try:
                 self._callback(view)
-            except Exception:
+            except BaseException:  # also sys.exit() and a cancelled coroutine: they would end this thread in silence
                 self.errors += 1
                 logger.exception("a subscriber of %s %s failed (%d times)", view.symbol, view.interval, self.errors)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import signal
@@ -239,6 +240,25 @@ class TestCallbacks:
         texts = [record.getMessage() for record in logged]
         assert texts[:2] == [f"a subscriber of BTCUSDT 1m failed ({times} times)" for times in (1, 2)]
         assert_well(bars)
+
+    @pytest.mark.parametrize("kind", [SystemExit, asyncio.CancelledError])
+    def test_one_that_wants_to_end_its_thread_goes_on_too(
+        self, kind: type[BaseException], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        callback = Callback()
+
+        def raising(view: BarView) -> None:
+            callback(view)
+            raise kind
+
+        subscription = Subscription(raising, "all")
+        event = BarEvent(ContractKey("BTCUSDT", MONDAY_MS), MINUTE, a_bar(MONDAY_MS), closed=True)
+        assert [subscription.deliver(event) for _ in range(3)] == [True] * 3
+        callback.wait_for_finals(3)
+        subscription.end()
+        subscription.join(PATIENCE_S)
+        assert subscription.errors == 3
+        assert len([record for record in caplog.records if record.exc_info]) == 3
 
     def test_one_that_raises_or_blocks_harms_nobody(self, exchange: SimulatedExchange, bars: BarSystem) -> None:
         entered, released, callback = threading.Event(), threading.Event(), Callback()
