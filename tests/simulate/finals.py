@@ -100,6 +100,14 @@ class Finals:
             if is_live and self._progress_ms.get(key, 0) < since_ms:
                 yield f"{key.symbol}: no bar in progress went out since {clock(since_ms)}"
 
+    def late(self, keys: Iterable[ContractKey], since_ms: int) -> str | None:
+        """A contract that trades of which no final of a minute went out since then, though finals are heard of."""
+        for key in keys if self._newest_ms else ():
+            last_ms = self._newest_ms.get((key, MINUTE), 0)
+            if last_ms < since_ms:
+                return f"{key.symbol}: the last final that went out is of {clock(last_ms)}"
+        return None
+
     @property
     def count(self) -> int:
         return sum(map(len, self._finals.values()))

@@ -184,7 +184,8 @@ class _Simulation:
             system.run(LOOK_EVERY_S)
             pending = self._checks().unsettled(self._wanted(), compared_until_ms)
             if pending is None and self._is_subscribed:
-                pending = self._finals.held_back(system.unheard)
+                late = self._finals.late(self._trading(), exchange.now_ms - QUIET_MS)
+                pending = late or self._finals.held_back(system.unheard)
             if pending is None or exchange.now_ms - over_ms > CALM_MS_MAX:
                 return pending
             self._event(f"not yet: {pending}")
@@ -206,6 +207,17 @@ class _Simulation:
             ):
                 keys.append(key)
         return keys
+
+    def _trading(self) -> list[ContractKey]:
+        """Contracts that are to be kept and have traded for some time."""
+        symbols, now_ms = self._shape.options.get("symbols"), self._exchange.now_ms
+        return [
+            ContractKey(one.symbol, one.onboard_ms)
+            for one in self._shape.plan.contracts
+            if one.first_ms < now_ms - HOUR_MS
+            and now_ms < one.delivery_ms
+            and (symbols is not None or one.contract_type in PERPETUAL_TYPES)
+        ]
 
     def _lively(self) -> list[ContractKey]:
         """Contracts of which bars in progress come all the time."""

@@ -36,6 +36,10 @@ class Trouble:
     refused_connections: float = 0.0
     outages: float = 0.0
     """Per beat: for a while nobody is there, neither for streams nor for requests."""
+    stream_outages: float = 0.0
+    """Per beat: for minutes or hours nobody is there for streams."""
+    rest_outages: float = 0.0
+    """Per beat: for minutes or hours nobody is there for requests."""
 
     rest_errors: float = 0.0
     """Of requests."""
@@ -51,6 +55,10 @@ class Trouble:
     """Of requests for klines: from then on those of that symbol are answered without a row, for a while."""
     stale_contracts: float = 0.0
     """Of requests for exchangeInfo: answered as some minutes ago."""
+    lacking_contracts: float = 0.0
+    """Of requests for exchangeInfo: answered without some contracts, or without any."""
+    false_ends: float = 0.0
+    """Of requests for exchangeInfo: from then on a contract is said to have ended already, for a while."""
 
     failed_commits: float = 0.0
     failed_reads: float = 0.0
@@ -58,3 +66,5 @@ class Trouble:
     """Per commit: from then on there is no room for a while."""
     sleeps: float = 0.0
     """Per beat: the machine sleeps, and its monotonic clock with it, for minutes or hours."""
+    standstills: float = 0.0
+    """Per beat: this process stands still for minutes or hours, while all clocks go on."""

@@ -35,6 +35,8 @@ __all__ = ["InjectedCrash", "Trouble", "VirtualConnection", "VirtualExchange", "
 STALLS_S = (0.5, 2.0, 8.0, 20.0, 90.0)
 SLEEPS_MINUTES = (1, 3, 20, 150)
 SLICES_MAX = 3
+UNANSWERED_MINUTES = 10
+"""Who has not answered pings for so long is cut off."""
 RARE = 40
 """After so many messages of a kind they are no longer rare."""
 
@@ -143,6 +145,7 @@ class VirtualSystem:
         exchange, random = self.exchange, self._random
         exchange.beat()
         self._maybe_sleep()
+        self._maybe_stand_still()
         self._maybe_stall()
         slices = 1 + int(random.random() * SLICES_MAX)
         for number in range(slices):
@@ -252,6 +255,15 @@ class VirtualSystem:
             minutes = self.exchange.random("sleeps").choice(SLEEPS_MINUTES)
             self._note(f"the machine sleeps for {minutes} minutes")
             self.exchange.advance(self.exchange.now_ms + minutes * MINUTE_MS)
+
+    def _maybe_stand_still(self) -> None:
+        if self.exchange.hits("standstills", self.exchange.trouble.standstills):
+            minutes = self.exchange.random("standstills").choice(SLEEPS_MINUTES)
+            self._note(f"the process stands still for {minutes} minutes")
+            self.exchange.advance(self.exchange.now_ms + minutes * MINUTE_MS)
+            self.now_s += minutes * 60 / self.speed
+            if minutes > UNANSWERED_MINUTES:
+                self.exchange.hang_up()
 
     def _note(self, text: str) -> None:
         if self.exchange.note is not None:

@@ -10,12 +10,13 @@ import heapq
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from random import Random
 from typing import NamedTuple
 
 import msgspec
 
-from bars import MINUTE, MINUTE_MS, Bar, BarError, ContractKey, Scale
+from bars import MINUTE, MINUTE_MS, Bar, BarError, Contract, ContractKey, Scale
 from bars.interval import SECOND_MS
 from exchange import (
     Banned,
@@ -49,6 +50,8 @@ STALE_MS_MAX = 13 * SECOND_MS
 """Nodes that lag so much were seen."""
 STALE_CONTRACTS_MS_MAX = 10 * MINUTE_MS
 EMPTY_MS_MAX = 50 * MINUTE_MS
+PARTIAL_OUTAGES_MS = (2 * MINUTE_MS, 20 * MINUTE_MS, 150 * MINUTE_MS)
+FALSE_ENDS_MS_MAX = 40 * MINUTE_MS
 TOO_MANY_REQUESTS = 429
 
 
@@ -96,6 +99,10 @@ class VirtualExchange:
         self._late: list[_Parcel] = []
         self._numbers = itertools.count()
         self._away_until_ms = 0
+        self._streams_away_until_ms = 0
+        self._rest_away_until_ms = 0
+        self._ended_until_ms: dict[ContractKey, tuple[int, int]] = {}
+        """Contracts of which it is said that they ended, until when, and when they did."""
         self._empty_until_ms: dict[str, int] = {}
 
     # --- time
@@ -122,6 +129,11 @@ class VirtualExchange:
             self._pick(self._connections, "silences").is_silent = True
         if not self._is_away and self.hits("outages", trouble.outages):
             self._go_away()
+        if self.now_ms >= self._streams_away_until_ms and self.hits("stream_outages", trouble.stream_outages):
+            self._streams_away_until_ms = self.now_ms + self.random("stream_outages").choice(PARTIAL_OUTAGES_MS)
+            self.hang_up()
+        if self.now_ms >= self._rest_away_until_ms and self.hits("rest_outages", trouble.rest_outages):
+            self._rest_away_until_ms = self.now_ms + self.random("rest_outages").choice(PARTIAL_OUTAGES_MS)
 
     @property
     def _is_away(self) -> bool:
@@ -154,7 +166,7 @@ class VirtualExchange:
         Raises:
             ExchangeError
         """
-        if self._is_away:
+        if self._is_away or (self.trouble.stream_outages and self.now_ms < self._streams_away_until_ms):
             raise Unreachable("connecting to the virtual exchange: nobody is there")
         if self.hits("refused_connections", self.trouble.refused_connections):
             raise Disconnected("connecting to the virtual exchange: refused", code=1001)
@@ -171,7 +183,27 @@ class VirtualExchange:
         now_ms = self.now_ms
         if self.hits("stale_contracts", self.trouble.stale_contracts):
             now_ms -= self.random("stale_contracts").randrange(STALE_CONTRACTS_MS_MAX)
-        return Reply(parse_exchange_info(exchange_info(self.world, now_ms, self._info_dice)), used)
+        info = parse_exchange_info(exchange_info(self.world, now_ms, self._info_dice))
+        return Reply(info._replace(contracts=self._as_listed(info.contracts)), used)
+
+    def _as_listed(self, contracts: list[Contract]) -> list[Contract]:
+        """What of the contracts is said, and which are left out."""
+        trouble = self.trouble
+        if contracts and self.hits("lacking_contracts", trouble.lacking_contracts):
+            chosen = self.random("lacking_contracts").randrange(len(contracts))
+            contracts = contracts[:chosen]
+        if contracts and self.hits("false_ends", trouble.false_ends):
+            random = self.random("false_ends")
+            until_ms = self.now_ms + random.randrange(FALSE_ENDS_MS_MAX)
+            ended_ms = MINUTE.floor(self.now_ms - random.randrange(10 * MINUTE_MS))
+            self._ended_until_ms.setdefault(random.choice(contracts).key, (until_ms, ended_ms))
+        return [self._as_ended(contract) if trouble.false_ends else contract for contract in contracts]
+
+    def _as_ended(self, contract: Contract) -> Contract:
+        until_ms, ended_ms = self._ended_until_ms.get(contract.key, (0, 0))
+        if self.now_ms >= until_ms:
+            return contract
+        return replace(contract, status="SETTLING", delivery_ms=min(ended_ms, contract.delivery_ms))
 
     def klines(self, request: KlinesRequest, scale: Scale) -> Reply[list[Bar]]:
         """As REST does, the bar in progress included; all in one scale."""
@@ -229,7 +261,7 @@ class VirtualExchange:
         Raises:
             ExchangeError
         """
-        if self._is_away:
+        if self._is_away or (self.trouble.rest_outages and self.now_ms < self._rest_away_until_ms):
             raise Unreachable("asking the virtual exchange: nobody is there")
         try:
             self._meter.charge(self.now_ms, weight)
