@@ -20,6 +20,9 @@ FAULT_S_MAX = 300.0
 five minutes harms nobody."""
 WITHOUT_A_CLOCK_S = 120.0
 """How long a ban is waited out at least while the exchange's clock is not known yet. Bans start at two minutes."""
+WITHOUT_A_CLOCK_S_MAX = 900.0
+"""And at most: the answer's Date alone tells its length then, which is not always of the clock that the ban's end is of, as
+where an exchange is replayed. Four questions an hour hardly prolong a long ban."""
 
 
 def wait_s(error: ExchangeError, backoff_s: float, *, knows_time: bool) -> float:
@@ -31,7 +34,8 @@ def wait_s(error: ExchangeError, backoff_s: float, *, knows_time: bool) -> float
     is_limit = isinstance(error, (RateLimited, Banned))
     asked_s = error.retry_after_s
     if isinstance(error, Banned) and not knows_time:
-        asked_s = max(error.left_s or 0.0, asked_s or 0.0, WITHOUT_A_CLOCK_S)
+        left_s = max(error.left_s or 0.0, asked_s or 0.0)
+        return min(max(left_s, WITHOUT_A_CLOCK_S), WITHOUT_A_CLOCK_S_MAX)
     return backoff_s if asked_s is None else min(asked_s, PAUSE_MS_MAX / 1_000 if is_limit else FAULT_S_MAX)
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exchange import Banned, Blocked, ExchangeError, RateLimited, ServerFault
-from exchange.pacing import FAULT_S_MAX, WITHOUT_A_CLOCK_S, Backoff, ConnectionPacer, wait_s
+from exchange.pacing import FAULT_S_MAX, WITHOUT_A_CLOCK_S, WITHOUT_A_CLOCK_S_MAX, Backoff, ConnectionPacer, wait_s
 
 
 class Longest(Random):
@@ -78,8 +78,8 @@ HOUR_S, DAY_S = 3_600.0, 86_400.0
         (RateLimited("HTTP 429", retry_after_s=HOUR_S), False, HOUR_S),
         (RateLimited("HTTP 429", retry_after_s=10_000 * DAY_S), False, 3 * DAY_S),
         (Banned("HTTP 418", until_ms=1, left_s=HOUR_S), True, 0.7),
-        (Banned("HTTP 418", until_ms=1, left_s=HOUR_S), False, HOUR_S),
-        (Banned("HTTP 418", until_ms=1, left_s=10_000 * DAY_S), False, 3 * DAY_S),
+        (Banned("HTTP 418", until_ms=1, left_s=600), False, 600.0),
+        (Banned("HTTP 418", until_ms=1, left_s=HOUR_S), False, WITHOUT_A_CLOCK_S_MAX),
         (Banned("HTTP 418"), False, WITHOUT_A_CLOCK_S),
         (Banned("HTTP 418", retry_after_s=1, left_s=1), False, WITHOUT_A_CLOCK_S),
     ],
