@@ -137,7 +137,7 @@ def test_no_larger_bars_come_until_they_are_asked_for(stored: Stored) -> None:
 def test_larger_bars_are_made_from_whole_parts_only_and_leave_the_exchanges_own(stored: Stored) -> None:
     load(stored, some_bars(MINUTE, MONDAY_MS, 59))
     own = some_bars(FIVE_MINUTES, MONDAY_MS, 1)
-    stored.put(own, FIVE_MINUTES, completes=False)
+    stored.put(own, FIVE_MINUTES, completes=False, verified=True)
     stored.store.commit([LargerBars(KEY, MINUTE, Span(MONDAY_MS, MONDAY_MS + HOUR_MS))])
     assert len(stored.held(FIVE_MINUTES)) == 11
     assert stored.held(FIVE_MINUTES)[0] == own[0]
