@@ -21,8 +21,8 @@ five minutes harms nobody."""
 WITHOUT_A_CLOCK_S = 120.0
 """How long a ban is waited out at least while the exchange's clock is not known yet. Bans start at two minutes."""
 WITHOUT_A_CLOCK_S_MAX = 900.0
-"""And at most: the answer's Date alone tells its length then, which is not always of the clock that the ban's end is of, as
-where an exchange is replayed. Four questions an hour hardly prolong a long ban."""
+"""And at most: the answer's Date alone tells its length then, which is not always of the clock that the ban's end is
+of, as where an exchange is replayed. Four questions an hour hardly prolong a long ban."""
 
 
 def wait_s(error: ExchangeError, backoff_s: float, *, knows_time: bool) -> float:
