@@ -20,7 +20,7 @@ from actors.messages import (
     Tick,
     Watched,
 )
-from bars import FIVE_MINUTES, LARGER, MINUTE, MINUTE_MS, STORED, Bar, aggregate
+from bars import FIVE_MINUTES, LARGER, MINUTE, MINUTE_MS, STORED, Bar, IntervalBar, aggregate
 from bars.decimals import UNITS_MAX
 from storage import Change, ClosedBars, ContractsSeen, Origin, PartialBars
 from tests.support.actors import Kill, Stage
@@ -140,6 +140,36 @@ def test_a_partial_minute_costs_nothing_until_the_tick_which_stores_the_newest_o
     assert [(interval, bar.trades) for interval, bar in change.begun] == [(i, minute(0).trades) for i in LARGER]
     world.tick()
     assert world.stored() == []
+
+
+def test_bars_in_progress_hold_every_closed_minute_before_anybody_trades_again() -> None:
+    world = World()
+    world.tell(MinutesFrom(MONDAY_MS), MinuteProgressed(minute(0)._replace(trades=1)))
+    world.tick()
+    world.tell(*closed(0))  # with trades that no frame in between told of
+    world.stored()
+    world.tick()
+    (change,) = world.stored()
+    assert change == PartialBars(KEY, [IntervalBar(interval, minute(0)) for interval in LARGER])
+    world.tick()
+    assert world.stored() == []
+    world.tell(MinuteProgressed(minute(1)))
+    world.tick()
+    (change,) = world.stored()
+    assert isinstance(change, PartialBars)
+    assert [(interval, bar.trades) for interval, bar in change.begun] == [(i, minute(0).trades) for i in LARGER]
+
+
+def test_bars_in_progress_of_a_contract_that_nobody_trades_are_stored_as_soon_as_their_beginning_is_known() -> None:
+    world = World()
+    world.tell(MinutesFrom(MONDAY_MS + 7 * MINUTE_MS))
+    world.tick()
+    world.tell(Seeded([minute(number) for number in range(7)], MONDAY_MS + 7 * MINUTE_MS))
+    world.stored()
+    world.tick()
+    (change,) = world.stored()
+    assert isinstance(change, PartialBars)
+    assert [interval for interval, _ in change.bars] == list(LARGER)
 
 
 def test_what_began_before_a_minute_is_stored_once_with_it() -> None:

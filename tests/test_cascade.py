@@ -148,6 +148,18 @@ class Model:
         begun = self.cascade.begun()
         assert [IntervalBar(i, combine(bar, newest)) for i, bar in begun if newest] == expected[1:]
         assert self.begun.setdefault(self.cascade.begun_changes, begun) == begun
+        self.check_so_far()
+
+    def check_so_far(self) -> None:
+        if self.next_ms is None:
+            assert self.cascade.so_far() == []
+            return
+        starts = [(interval, interval.floor(self.next_ms)) for interval in LARGER]
+        assert self.cascade.so_far() == [
+            IntervalBar(interval, aggregate(self.market.between(start_ms, self.next_ms), start_ms))
+            for interval, start_ms in starts
+            if start_ms < self.next_ms and self.is_whole(start_ms, self.next_ms)
+        ]
 
     def partial(self, interval: Interval, newest_ms: int) -> IntervalBar | None:
         start_ms = interval.floor(newest_ms)

@@ -27,6 +27,12 @@ def test_the_first_look_tells_nothing_and_the_next_ones_what_has_changed() -> No
     assert tail.look([], minute(2), 0.3) == [(minute(2), False)]
 
 
+def test_a_bar_in_progress_is_told_of_from_its_first_trade_on() -> None:
+    tail = begun()
+    assert tail.look([], minute(1, 0)._replace(trades=0), 0.0) == []
+    assert tail.look([], minute(1), 0.1) == [(minute(1), False)]
+
+
 def test_several_that_were_closed_between_two_looks_come_in_order_and_before_what_is_in_progress() -> None:
     tail = begun()
     told = tail.look([minute(1), minute(2), minute(3)], minute(4), 0.0)

@@ -20,7 +20,7 @@ class Tail:
     """What has happened at the end of a series.
 
     The first look tells nothing. After that each bar that was closed is told once, in order, and the bar in
-    progress when it has changed.
+    progress when it has changed; before its first trade there is nothing to tell of it.
     """
 
     def __init__(self, interval: Interval) -> None:
@@ -39,7 +39,7 @@ class Tail:
     def look(self, closed: list[Bar], in_progress: Bar | None, now_s: float) -> list[Told]:
         """What is new: closed bars after `last_ms`, ascending, and the bar in progress."""
         told = [Told(bar, True) for bar in self._next(closed, now_s)]
-        if in_progress is not None and in_progress != self._in_progress:
+        if in_progress is not None and in_progress != self._in_progress and not in_progress.is_empty:
             told.append(Told(in_progress, False))
         self._in_progress = in_progress
         return told

@@ -176,6 +176,10 @@ class Aggregator(Actor):
     def _store_progress(self) -> None:
         minute = self._cascade.newest()
         if minute is None:
+            # Nobody has traded since the last closed minute, which may hold more than its last frame told.
+            so_far = self._cascade.so_far()
+            if so_far:
+                self._store([PartialBars(self._contract.key, so_far)])
             return
         begun: Sequence[IntervalBar] = ()
         if self._cascade.begun_changes != self._begun_stored:
