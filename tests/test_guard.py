@@ -265,9 +265,16 @@ def test_headers_beyond_16_kilobytes_are_refused_however_they_arrive(server: Web
 
 
 def test_an_address_that_is_no_ascii_is_told_how_it_may_be_written(server: WebServer) -> None:
-    reply = ask(server.port, "GET /fapi/v1/klines?symbol=币安人生USDT HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    reply = ask(server.port, "GET /api/klines?symbol=币安人生USDT HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
     assert reply.status == 400
     assert "percent-encoded" in json.loads(reply.body)["error"]["message"]
+
+
+def test_an_address_of_the_exchange_that_is_no_ascii_is_refused_as_the_exchange_does(server: WebServer) -> None:
+    reply = ask(server.port, "GET /fapi/v1/klines?symbol=币安人生USDT HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    error = json.loads(reply.body)
+    assert (reply.status, error["code"]) == (400, -1100)
+    assert "percent-encoded" in error["msg"]
 
 
 def test_a_hundred_requests_in_one_breath_are_answered_in_order(server: WebServer) -> None:

@@ -32,17 +32,24 @@ _HEADERS = (
 )
 
 
-def _ready_made(status: bytes, code: bytes, message: bytes) -> bytes:
-    body = b'{"error":{"code":"%s","message":"%s"}}' % (code, message)
+def _answer(status: bytes, body: bytes) -> bytes:
     return b"HTTP/1.1 %s\r\n" % status + _HEADERS % len(body) + body
 
 
+def _ready_made(status: bytes, code: bytes, message: bytes) -> bytes:
+    return _answer(status, b'{"error":{"code":"%s","message":"%s"}}' % (code, message))
+
+
 FULL = _ready_made(b"503 Service Unavailable", b"too_many_clients", b"All places are taken; try again soon.")
-_JUNK = _ready_made(
-    b"400 Bad Request",
-    b"bad_request",
-    b"Expected an HTTP request with an address in ASCII, all else percent-encoded, and less than 16 KB of headers.",
+_EXPECTED = (
+    b"Expected an HTTP request with an address in ASCII, all else percent-encoded, and less than 16 KB of headers."
 )
+_JUNK = _ready_made(b"400 Bad Request", b"bad_request", _EXPECTED)
+_ILLEGAL_CHARACTERS = _answer(
+    b"400 Bad Request", b'{"code":-1100,"msg":"Illegal characters found in a parameter. %s"}' % _EXPECTED
+)
+"""As the exchange answers a symbol in Chinese that is not percent-encoded."""
+_COMPATIBLE = (b"GET /fapi/", b"GET /api/v3/")
 
 
 class HttpConnection(H11Protocol):
@@ -56,6 +63,8 @@ class HttpConnection(H11Protocol):
     begun_s: float | None = None
     """When the first byte of the request that is being read came; None between requests."""
     has_asked = False
+    is_compatible = False
+    """Whether the request that is being read is one of the exchange's."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         super().connection_made(transport)
@@ -72,6 +81,7 @@ class HttpConnection(H11Protocol):
     def data_received(self, data: bytes) -> None:
         if self.begun_s is None:
             self.begun_s = self.loop.time()
+            self.is_compatible = data.startswith(_COMPATIBLE)
         super().data_received(data)
         self._tell_if_busy()
 
@@ -98,7 +108,7 @@ class HttpConnection(H11Protocol):
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002
         self.door.tally["connections with no HTTP in them"] += 1
         if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
-            self.transport.write(_JUNK)
+            self.transport.write(_ILLEGAL_CHARACTERS if self.is_compatible else _JUNK)
         self.transport.close()
 
     @property
