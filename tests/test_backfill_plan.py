@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from actors.filling.history import LEFT_TO_LIVE_MS, plan_pages, plans_for
+from actors.filling.history import LEFT_TO_LIVE_MS, plans_for, wanted_holes
 from actors.filling.jobs import PageJob, Plan, Priority
 from actors.filling.seeds import ASK_AGAIN_S, COMMIT_S, IN_VAIN_REST_MS, LOOKS_AT_ONCE, Seeds
 from actors.messages import SeedWanted
@@ -36,7 +36,12 @@ def _pages(
     stored: Stored, interval: Interval, priority: Priority, depth: str = "7d", at_ms: int = MONDAY_MS
 ) -> list[Span]:
     depth_of = ALL if depth == "all" else Depth.parse(depth)
-    return plan_pages(Plan(stored.contract, interval, priority), depth_of, stored.reader, at_ms)
+    plan = Plan(stored.contract, interval, priority)
+    plan.holes = wanted_holes(plan, depth_of, stored.reader, at_ms)
+    left = plan.pages_left
+    pages = list(iter(plan.next_page, None))
+    assert (left, plan.pages_left) == (len(pages), 0)
+    return pages
 
 
 # --- plans
@@ -123,8 +128,8 @@ def test_nothing_is_asked_for_from_after_a_contracts_end() -> None:
 
 
 def test_a_contract_that_is_not_stored_yet_lacks_everything(stored: Stored) -> None:
-    plan = Plan(a_contract("NEWUSDT"), MINUTE, Priority.SCREEN)
-    assert plan_pages(plan, Depth.parse("2h"), stored.reader, MONDAY_MS) == [Span(MONDAY_MS - 2 * HOUR_MS, MONDAY_MS)]
+    plan = Plan(a_contract("NEWUSDT", onboard_ms=YEARS_AGO_MS), MINUTE, Priority.SCREEN)
+    assert wanted_holes(plan, Depth.parse("2h"), stored.reader, MONDAY_MS) == [Span(MONDAY_MS - 2 * HOUR_MS, MONDAY_MS)]
 
 
 # --- seeds

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import deque
-
 import pytest
 
 from actors.filling.jobs import InfoJob, JobQueue, PageJob, Plan, Priority
 from bars import MINUTE, MINUTE_MS, Interval, Span
 from tests.support.actors import Stage
 from tests.support.market import MONDAY_MS, a_contract
+from wire.requests import PAGE_BARS
 
 
 def a_page(minutes: int = 10, priority: Priority = Priority.DEPTH, interval: Interval = MINUTE) -> PageJob:
@@ -18,8 +17,8 @@ def a_page(minutes: int = 10, priority: Priority = Priority.DEPTH, interval: Int
 
 
 def a_plan(priority: Priority = Priority.DEPTH, pages: int | None = None) -> Plan:
-    spans = None if pages is None else deque([Span(0, 1)] * pages)
-    return Plan(a_contract(), MINUTE, priority, pages=spans)
+    holes = None if pages is None else [Span(0, pages * PAGE_BARS * MINUTE_MS)]
+    return Plan(a_contract(), MINUTE, priority, holes=holes)
 
 
 def test_the_present_goes_before_the_past_then_rank_then_arrival() -> None:

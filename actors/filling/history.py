@@ -1,4 +1,4 @@
-"""Which history is to be fetched: from the wanted depth and what is stored to pages of requests."""
+"""Which history is to be fetched: from the wanted depth and what is stored to plans, and to what they lack."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from actors.filling.jobs import Plan, Priority
 from bars import DAY, FIVE_MINUTES, FOUR_HOURS, HALF_HOUR, MINUTE, MINUTE_MS, WEEK, Contract, Interval, Span
-from bars.gaps import pages, subtract
+from bars.gaps import subtract
 from bars.history import NONE, Depth, worth_filling
 from storage import Reader
 from wire.requests import PAGE_BARS
@@ -30,8 +30,8 @@ def plans_for(contract: Contract, depths: Mapping[Interval, Depth], arrival: int
         yield Plan(contract, interval, Priority.DEPTH)  # where no depth is wanted: what is missing since the first bar
 
 
-def plan_pages(plan: Plan, depth: Depth, reader: Reader, settled_ms: int) -> list[Span]:
-    """The pages that a plan still lacks, newest first, none reaching beyond `settled_ms`.
+def wanted_holes(plan: Plan, depth: Depth, reader: Reader, settled_ms: int) -> list[Span]:
+    """What a plan still lacks, ascending, nothing of it beyond `settled_ms`.
 
     Holes that were asked for in vain rest for a growing time, and for ever in the end. Depth also fills what is
     missing behind it, back to the oldest bar that is stored, and what was found missing even before; it leaves the
@@ -49,7 +49,9 @@ def plan_pages(plan: Plan, depth: Depth, reader: Reader, settled_ms: int) -> lis
     elif record is not None:
         first_ms = reader.first_open_ms(record, interval)
         start_ms = start_ms if first_ms is None else min(start_ms, first_ms)
-    span = Span(max(interval.ceil(start_ms), 0), stop_ms)
+    # That there are none is known once one bucket before the launch was asked for.
+    before_launch_ms = interval.back(interval.floor(contract.onboard_ms), 1)
+    span = Span(max(interval.ceil(start_ms), before_launch_ms, 0), stop_ms)
     if record is None:
         holes = [] if span.is_empty else [span]
     else:
@@ -58,5 +60,5 @@ def plan_pages(plan: Plan, depth: Depth, reader: Reader, settled_ms: int) -> lis
             earlier = Span(0, min(span.start_ms, span.stop_ms))
             holes = [*reader.told_holes(record, interval, earlier), *holes]
     wanted_ms = depth.start_ms(settled_ms, interval)
-    wanted = [worth_filling(hole, interval, wanted_ms) for hole in subtract(holes, resting)]
-    return [page for hole in reversed(wanted) for page in pages(hole, interval, PAGE_BARS)]
+    wanted = (worth_filling(hole, interval, wanted_ms) for hole in subtract(holes, resting))
+    return [hole for hole in wanted if not hole.is_empty]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections import deque
+import math
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 
 from actors.runtime.cell import Address
 from bars import Contract, ContractKey, Interval, Scale, Span
+from bars.gaps import pages
 from exchange import ExchangeError
-from wire.requests import klines_weight, with_next
+from wire.requests import PAGE_BARS, klines_weight, with_next
 
 
 class Priority(IntEnum):
@@ -89,22 +90,37 @@ Job = InfoJob | TimeJob | PageJob
 
 @dataclass(slots=True, eq=False)
 class Plan:
-    """The pages of one series that are still to be fetched, newest first.
+    """What is still to be fetched of one series, in pages, newest first.
 
-    `pages` is worked out only when the plan's turn comes, from what is stored by then. A plan is either in
-    the queue or has a page on its way.
+    `holes`, ascending, are worked out only when the plan's turn comes, from what is stored by then. Pages are cut off
+    them one by one: those of all history would take hundreds of megabytes. A plan is either in the queue or has a page
+    on its way.
     """
 
     contract: Contract
     interval: Interval
     priority: Priority
-    pages: deque[Span] | None = None
+    holes: list[Span] | None = None
     rank: int = 0
+
+    def next_page(self) -> Span | None:
+        """Take the next page off; None if there is none."""
+        while self.holes:
+            hole = self.holes.pop()
+            page = next(pages(hole, self.interval, PAGE_BARS), None)
+            if page is None:
+                continue
+            if hole.start_ms < page.start_ms:
+                self.holes.append(Span(hole.start_ms, page.start_ms))
+            return page
+        return None
 
     @property
     def pages_left(self) -> int:
         """How many pages it has, as far as known."""
-        return 1 if self.pages is None else len(self.pages)
+        if self.holes is None:
+            return 1
+        return sum(math.ceil(self.interval.count(*hole) / PAGE_BARS) for hole in self.holes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping
 
-from actors.filling.history import FIRST_SCREENS, plan_pages, plans_for
+from actors.filling.history import FIRST_SCREENS, plans_for, wanted_holes
 from actors.filling.jobs import JobQueue, PageJob, Plan, Priority
 from actors.filling.seeds import Seeds
 from bars import MINUTE_MS, Contract, ContractKey, Interval
@@ -52,11 +51,10 @@ class Plans:
     def next_page(self, plan: Plan, settled_ms: int) -> PageJob | None:
         """The next page that a plan still lacks; None, and the plan is done, when there is none."""
         contract = plan.contract
-        if plan.pages is None:
-            plan.pages = deque(plan_pages(plan, self._depths[plan.interval], self._reader, settled_ms))
+        if plan.holes is None:
+            plan.holes = wanted_holes(plan, self._depths[plan.interval], self._reader, settled_ms)
         record = self._reader.get(contract.key)
-        while plan.pages:
-            page = plan.pages.popleft()
+        while (page := plan.next_page()) is not None:
             if record is None or self._reader.holes(record, plan.interval, page):  # a client may have been first
                 return PageJob(contract, plan.interval, page, contract.scale, plan.priority, plan=plan)
         self.finish(plan)
@@ -66,7 +64,7 @@ class Plans:
         """A page of a plan is on the disk: the next one may follow."""
         if plan not in self._open.get(plan.contract.key, ()):
             return  # of a former life
-        if not plan.pages or job.span.start_ms <= job.interval.floor(job.contract.onboard_ms):
+        if not plan.holes or job.span.start_ms <= job.interval.floor(job.contract.onboard_ms):
             self.finish(plan)  # the exchange has nothing from before the launch
             return
         plan.rank += 1
