@@ -195,6 +195,26 @@ def test_partial_bars_are_published_only_of_watched_intervals_and_with_every_eve
     assert not any(message.closed for message in published)
 
 
+def test_trades_that_only_the_end_of_a_minute_told_are_published_of_larger_bars_within_a_tick() -> None:
+    world = World()
+    world.tell(Watched(frozenset([MINUTE, FIVE_MINUTES])), MinutesFrom(MONDAY_MS))
+    world.tell(MinuteProgressed(minute(0)), *closed(0))
+    world.published()
+    world.tick()
+    assert world.published() == []
+    world.tell(MinuteProgressed(minute(1)._replace(trades=1)), *closed(1))
+    world.published()
+    world.tick()
+    five = aggregate([minute(0), minute(1)], MONDAY_MS)
+    assert world.published() == [BarsPublished(KEY, [IntervalBar(FIVE_MINUTES, five)], closed=False)]
+    world.tick()
+    world.tell(MinuteProgressed(minute(3)), *closed(2, by_rest=True))
+    world.published()
+    world.tick()
+    five = aggregate([minute(number) for number in range(4)], MONDAY_MS)
+    assert world.published() == [BarsPublished(KEY, [IntervalBar(FIVE_MINUTES, five)], closed=False)]
+
+
 def test_what_bars_in_progress_begin_from_is_asked_for_until_it_comes() -> None:
     world = World()
     start_ms = MONDAY_MS + 7 * MINUTE_MS

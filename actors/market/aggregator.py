@@ -46,6 +46,8 @@ class Aggregator(Actor):
         self._backfill = backfill
         self._cascade = Cascade()
         self._has_changed = False
+        self._is_untold = False
+        """Whether a minute was closed with more than its last frame had told: larger bars in progress hold that now."""
         self._begun_stored = -1
         self._next_ms: int | None = None
         """The minute that comes next, unless the stream leaves some out; None until the stream says where it begins.
@@ -80,7 +82,7 @@ class Aggregator(Actor):
                 self._cascade.progress(bar)
                 self._has_changed = True
                 if self._watched:
-                    self._publish_progress(said)
+                    self._publish_progress(self._watched, said)
             case MinuteClosed(bar, by_rest, said):
                 if self._next_ms is not None:
                     self._close(bar, by_rest, said)
@@ -113,6 +115,7 @@ class Aggregator(Actor):
         was_whole = not self._cascade.needs_seed
         is_next = minute.open_ms == self._cascade.next_ms
         is_leap, self._next_ms = minute.open_ms != self._next_ms, minute.open_ms + MINUTE_MS
+        self._is_untold = self._is_untold or (self._cascade.newest() != minute and not minute.is_empty)
         larger = self._grown(minute)
         ticket = self._leave(minute, larger)
         larger = [done for done in larger if done.interval not in self._left]
@@ -166,6 +169,8 @@ class Aggregator(Actor):
         if self._has_changed:
             self._has_changed = False
             self._store_progress()
+        if self._is_untold:  # with the next trade it would be told too, but that may take minutes
+            self._publish_progress(self._watched - {MINUTE}, None)
         next_ms = self._cascade.next_ms
         if not self._cascade.needs_seed or next_ms is None or self._unstored:
             return
@@ -195,8 +200,11 @@ class Aggregator(Actor):
             self._announced_s = monotonic_s
             self._hub.tell(PairMemberStarted(self._contract.key, self.me))
 
-    def _publish_progress(self, said: KlineEvent | None) -> None:
-        partials = self._cascade.partials(self._watched)
+    def _publish_progress(self, wanted: frozenset[Interval], said: KlineEvent | None) -> None:
+        self._is_untold = False
+        partials = self._cascade.partials(wanted)
+        if self._cascade.newest() is None:
+            partials = [one for one in self._cascade.so_far() if one.interval in wanted]
         if partials:
             self._hub.tell(BarsPublished(self._contract.key, partials, closed=False, said=said))
 
