@@ -37,9 +37,9 @@ class ClosedBars(NamedTuple):
     """Closed bars of one series, in any order and any scales.
 
     With `completes`, the larger stored bars that they complete are made too. Those that were made here of bars that
-    change are made anew in any case. With `is_news` the larger ones that end
-    with them are reported, whether made now or stored before. `absent` are spans in which
-    the exchange has no bar of this interval that *opens*; one that starts at 0 tells when the contract was listed.
+    change are made anew in any case. With `is_news` the larger ones that end with them are reported, whether made now
+    or stored before. `absent` are spans in which the exchange has no bar of this interval that *opens*; one that starts
+    at 0 tells when the contract was listed.
     """
 
     key: ContractKey
