@@ -129,12 +129,14 @@ class PartialBars(NamedTuple):
     """The newest state of the bars in progress of one contract; each takes the place of the one before.
 
     `begun` are larger bars as they were before the newest minute, which is among `bars`: whoever reads adds it, as
-    it is then. They need to be given only once for each minute.
+    it is then. They need to be given only once for each minute. `unknown` are larger intervals whose bar in progress
+    lacks a minute now: what was stored of it would pass for the newest state.
     """
 
     key: ContractKey
     bars: Sequence[IntervalBar]
     begun: Sequence[IntervalBar] = ()
+    unknown: Sequence[Interval] = ()
 
 
 class ServiceState(NamedTuple):

@@ -8,7 +8,7 @@ Written whole, a thousand contracts would cost 33 GB of log a day.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from bars import MINUTE, MINUTE_MS, Interval, Scale
 from bars.decimals import UNITS_MAX
@@ -55,6 +55,12 @@ def set_larger(connection: sqlite3.Connection, rows: Sequence[tuple[int | None, 
     """Put larger bars in the place of those before. After its values a row has the open minute of the newest minute,
     up to which it reaches; None where that is part of it."""
     connection.executemany(f"REPLACE INTO partial ({_COLUMNS}, until_minute) VALUES ({_PLACES}, ?)", rows)
+
+
+def forget(connection: sqlite3.Connection, contract_id: int, intervals: Iterable[Interval]) -> None:
+    """Remove larger bars, whatever they reach up to."""
+    keys = [(contract_id, minutes(interval)) for interval in intervals]
+    connection.executemany("DELETE FROM partial WHERE contract_id = ? AND interval = ?", keys)
 
 
 def delete_from(connection: sqlite3.Connection, contract_id: int, first_minute: int) -> None:

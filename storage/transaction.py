@@ -266,6 +266,7 @@ class Transaction:
         larger: list[tuple[int | None, ...]] = []
         for change in changes:
             record = self._record(change.key)
+            in_progress.forget(self._connection, record.id, change.unknown)
             until_minute = next((bar.open_ms // MINUTE_MS for interval, bar in change.bars if interval is MINUTE), None)
             places: list[tuple[Interval, int | None]] = [(interval, None) for interval, _ in change.bars]
             places += [(interval, until_minute) for interval, _ in change.begun]

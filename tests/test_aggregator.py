@@ -160,6 +160,19 @@ def test_bars_in_progress_hold_every_closed_minute_before_anybody_trades_again()
     assert [(interval, bar.trades) for interval, bar in change.begun] == [(i, minute(0).trades) for i in LARGER]
 
 
+def test_a_bar_in_progress_that_lacks_a_minute_is_not_left_as_it_was_before_that() -> None:
+    world = World()
+    world.tell(MinutesFrom(MONDAY_MS), *closed(0))
+    world.tick()
+    world.stored()
+    world.tell(MinuteProgressed(minute(2)))  # of the one before nothing is known
+    world.tick()
+    assert world.stored() == [PartialBars(KEY, [IntervalBar(MINUTE, minute(2))], [], list(LARGER))]
+    world.tell(MinuteProgressed(minute(2)._replace(trades=9)))
+    world.tick()
+    assert world.stored() == [PartialBars(KEY, [IntervalBar(MINUTE, minute(2)._replace(trades=9))])]
+
+
 def test_bars_in_progress_of_a_contract_that_nobody_trades_are_stored_as_soon_as_their_beginning_is_known() -> None:
     world = World()
     world.tell(MinutesFrom(MONDAY_MS + 7 * MINUTE_MS))

@@ -151,6 +151,22 @@ def test_of_partial_bars_only_the_newest_are_written(world: World) -> None:
     assert (newest.bar.trades, newest.closed) == (2, False)
 
 
+def test_a_bar_in_progress_that_is_not_known_any_more_is_gone_whatever_else_waits_to_be_written(world: World) -> None:
+    def of_the_day() -> list[int]:
+        world.tick()
+        record = world.reader.get(BTC.key)
+        assert record is not None
+        return [one.bar.trades for one in world.reader.bars(record, DAY, limit=10)]
+
+    whole, newest = IntervalBar(DAY, a_bar(MONDAY_MS)), IntervalBar(MINUTE, a_bar(MONDAY_MS + 2 * MINUTE_MS))
+    world.store(PartialBars(BTC.key, [whole]))
+    assert of_the_day() == [whole.bar.trades]
+    world.store(PartialBars(BTC.key, [newest], unknown=[DAY]), PartialBars(BTC.key, [newest]))
+    assert of_the_day() == []
+    world.store(PartialBars(BTC.key, [newest], unknown=[DAY]), PartialBars(BTC.key, [whole]))
+    assert of_the_day() == [whole.bar.trades]
+
+
 def test_what_began_before_a_minute_is_kept_with_its_newer_states_until_it_is_written(world: World) -> None:
     begun = [IntervalBar(DAY, a_bar(MONDAY_MS))]
     later = a_bar(MONDAY_MS + MINUTE_MS)

@@ -49,6 +49,9 @@ class Aggregator(Actor):
         self._is_untold = False
         """Whether a minute was closed with more than its last frame had told: larger bars in progress hold that now."""
         self._begun_stored = -1
+        self._stored_whole = frozenset(LARGER)
+        """Of which intervals the disk may hold a bar in progress that is whole by itself. It is to go when it grows
+        no more, for want of a minute; what began before a minute goes with that minute."""
         self._next_ms: int | None = None
         """The minute that comes next, unless the stream leaves some out; None until the stream says where it begins.
 
@@ -184,13 +187,19 @@ class Aggregator(Actor):
             # Nobody has traded since the last closed minute, which may hold more than its last frame told.
             so_far = self._cascade.so_far()
             if so_far:
+                self._stored_whole |= {interval for interval, _ in so_far}
                 self._store([PartialBars(self._contract.key, so_far)])
             return
         begun: Sequence[IntervalBar] = ()
         if self._cascade.begun_changes != self._begun_stored:
             self._begun_stored = self._cascade.begun_changes
             begun = self._cascade.begun()
-        self._store([PartialBars(self._contract.key, [IntervalBar(MINUTE, minute)], begun)])
+        unknown: Sequence[Interval] = ()
+        if self._stored_whole:
+            known = {interval for interval, _ in begun}
+            unknown = [interval for interval in LARGER if interval in self._stored_whole - known]
+            self._stored_whole = frozenset()
+        self._store([PartialBars(self._contract.key, [IntervalBar(MINUTE, minute)], begun, unknown)])
 
     def _announce_again(self, monotonic_s: float) -> None:
         """A hub that crashed on the first one does not tell what is watched: nobody would see bars in progress."""

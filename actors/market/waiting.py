@@ -80,6 +80,8 @@ class Waiting:
         before = self._partials.get(change.key)
         if before is not None and not change.begun and _minute_ms(before) == _minute_ms(change):
             change = change._replace(begun=before.begun)
+        if before is not None and before.unknown:
+            change = change._replace(unknown=list(dict.fromkeys([*before.unknown, *change.unknown])))
         self._partials[change.key] = change
 
     def _newest_of(self, listed: ContractsSeen) -> ContractsSeen:
