@@ -219,6 +219,20 @@ def test_bars_merge_to_the_same_whatever_the_order_they_come_in(desk: Desk) -> N
     assert desk.module("bars.js", MERGE) == "as it should be"
 
 
+def test_bars_that_were_made_here_are_not_called_new_for_ever(desk: Desk) -> None:
+    visit_markets(desk)
+    spans = desk.module(
+        "spans.js",
+        """
+        const bar = (open, origin, rest) => ({ open, close: open + 9, origin, closed: true, verified: false, ...rest });
+        const bars = [bar(0, "aggregated"), bar(10, "stream"), bar(20, "rest"), bar(30, "rest", { verified: true }),
+          bar(40, "aggregated"), bar(50, "stream", { closed: false })];
+        return it.unverifiedSpans(bars).map(({ from, to }) => [from, to]);
+        """,
+    )
+    assert spans == [[10, 30]]
+
+
 def test_numbers_are_regrouped_and_never_recomputed(desk: Desk) -> None:
     visit_markets(desk)
     texts = ["0.10", "1234.5000", "98765432101234567890.12345678901", "7", "100", "1000"]

@@ -81,3 +81,8 @@ function replaces(bar, held) {
 }
 
 const FIELDS = ["o", "h", "l", "c", "v", "q", "n", "V", "Q", "verified", "origin"];
+
+/** Whether a bar is closed and was not compared with the exchange, but is going to be. */
+export function isToBeCompared(bar) {
+  return bar.closed && !bar.verified && bar.origin !== "aggregated";
+}

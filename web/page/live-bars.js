@@ -4,7 +4,7 @@
  */
 
 import { barOfFrame, klines, PAGE, Refused } from "./api.js";
-import { Bars } from "./bars.js";
+import { Bars, isToBeCompared } from "./bars.js";
 import { streamOf } from "./connection.js";
 import { nextOpen } from "./intervals.js";
 
@@ -100,7 +100,7 @@ export class LiveBars {
     const { list, lastClosed } = this.bars;
     const seam = list[this._breakIndex()]?.open ?? lastClosed?.open;
     if (!unverified) return seam;
-    return list.slice(-LIMIT).find((bar) => bar.closed && !bar.verified)?.open ?? seam;
+    return list.slice(-LIMIT).find(isToBeCompared)?.open ?? seam;
   }
 
   /** After a long absence one page does not reach until now: begin anew with the newest. */

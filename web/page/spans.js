@@ -1,5 +1,6 @@
 /** What is shaded in a chart, and why: spans without bars, pauses of the exchange, bars that were not compared yet. */
 
+import { isToBeCompared } from "./bars.js";
 import { spanOf, storedSource } from "./intervals.js";
 import { hasText, t } from "./text.js";
 import { moment } from "./times.js";
@@ -41,11 +42,14 @@ function wordsOf({ reason, state }) {
   return says ? `${reasonText(reason)} · ${reasonText(state)}` : reasonText(reason);
 }
 
-/** Runs of closed bars that were not compared with the exchange. */
+/**
+ * Runs of closed bars that the exchange has still to be asked about. Those that were made here never are: their minutes are,
+ * and they follow these.
+ */
 export function unverifiedSpans(list) {
   const spans = [];
   for (const bar of list) {
-    if (!bar.closed || bar.verified) continue;
+    if (!isToBeCompared(bar)) continue;
     const last = spans.at(-1);
     if (last?.to === bar.open) last.to = bar.close + 1;
     else spans.push({ from: bar.open, to: bar.close + 1, kind: "unverified", text: () => t("unverified") });
