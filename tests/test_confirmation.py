@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bars import MINUTE_MS, Scale, compare
-from bars.confirmation import ROW_LACKING_MS
+from bars import COMPARED_AFTER_MS, FIVE_MINUTES, MINUTE_MS, Scale, compare
+from bars.confirmation import ROW_LACKING_MS, split_early
 from tests.support.builders import MONDAY_MS, SCALE, a_bar, an_empty_bar
 
 NOW_MS = MONDAY_MS + 1_000 * MINUTE_MS
@@ -53,3 +53,11 @@ def test_rows_that_are_only_late_are_waited_for() -> None:
     assert compare(held, [held[0]], at(2) + ROW_LACKING_MS).extra == [at(1)]
     assert compare(held, [held[0]], at(1) + ROW_LACKING_MS).extra == []
     assert compare([a_bar(0)], [], 0).extra == []
+
+
+def test_rows_of_bars_that_ended_less_than_two_minutes_ago_are_not_the_last_word() -> None:
+    rows = [a_bar(MONDAY_MS + number * FIVE_MINUTES.span_ms) for number in range(4)]
+    end_ms = MONDAY_MS + 3 * FIVE_MINUTES.span_ms
+    assert split_early(rows, FIVE_MINUTES, end_ms + COMPARED_AFTER_MS) == (rows[:3], rows[3:])
+    assert split_early(rows, FIVE_MINUTES, end_ms + COMPARED_AFTER_MS - 1) == (rows[:2], rows[2:])
+    assert split_early([], FIVE_MINUTES, end_ms) == ([], [])
