@@ -22,6 +22,7 @@ from storage.changes import (
     PartialBars,
     PausesSeen,
     ServiceState,
+    bars_of_rest,
 )
 from storage.errors import (
     ContractOverflow,
@@ -87,4 +88,5 @@ __all__ = [
     "UnknownContract",
     "UnverifiedMinutes",
     "backup",
+    "bars_of_rest",
 ]

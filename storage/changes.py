@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from bars import Bar, Contract, ContractKey, Interval, IntervalBar, Span
+from bars.confirmation import split_early
 from bars.ledger import Reason
 from wire.table import BarTable
 
@@ -50,6 +51,23 @@ class ClosedBars(NamedTuple):
     completes: bool = True
     absent: Sequence[Span] = ()
     is_news: bool = False
+
+
+def bars_of_rest(
+    key: ContractKey,
+    interval: Interval,
+    bars: Sequence[Bar],
+    now_ms: int,
+    *,
+    completes: bool = True,
+    absent: Sequence[Span] = (),
+) -> list[ClosedBars]:
+    """Closed bars as REST told of them at `now_ms`: verified are those that had ended long enough before."""
+    settled, early = split_early(bars, interval, now_ms)
+    changes = [ClosedBars(key, interval, settled, Origin.REST, verified=True, completes=completes, absent=absent)]
+    if early:  # minutes are compared later, and larger bars follow theirs
+        changes.append(ClosedBars(key, interval, early, Origin.REST, completes=completes))
+    return changes
 
 
 class LoadedFile(NamedTuple):

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 
 from actors.filling.jobs import PageJob, Priority
 from bars import Bar, Span
-from bars.confirmation import split_early
 from bars.coverage import LATE_ROWS_MS, absences, lacking
 from bars.interval import HOUR_MS
-from storage import Change, ClosedBars, ContractsSeen, GapsAsked, Origin
+from storage import Change, ContractsSeen, GapsAsked, bars_of_rest
 
 LATE_MS = HOUR_MS
 """What is missing in an answer counts as asked for in vain when it is so old."""
@@ -25,11 +24,8 @@ def changes_from(job: PageJob, rows: Sequence[Bar], observed_ms: int, in_vain: S
     key, interval = job.contract.key, job.interval
     absent = absences(job.span, rows, interval, job.contract.onboard_ms, observed_ms, in_vain)
     closed = [bar for bar in rows if bar.open_ms < job.span.stop_ms]
-    settled, early = split_early(closed, interval, observed_ms)
     changes: list[Change] = [] if job.priority is Priority.READ else [ContractsSeen([job.contract], only_new=True)]
-    changes.append(ClosedBars(key, interval, settled, Origin.REST, verified=True, absent=absent))
-    if early:  # minutes are compared later, and larger bars follow theirs
-        changes.append(ClosedBars(key, interval, early, Origin.REST))
+    changes += bars_of_rest(key, interval, closed, observed_ms, absent=absent)
     left = lacking(job.span, closed, interval, absent)
     late_ms = LATE_ROWS_MS if job.priority is Priority.READ else LATE_MS  # clients ask often, and for the newest
     if left and job.span.stop_ms <= observed_ms - late_ms:

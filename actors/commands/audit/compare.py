@@ -16,11 +16,10 @@ from actors.selection import expect_order, records
 from actors.settings import Settings
 from bars import STORED, Bar, ContractKey, Interval, Patience, Span
 from bars.comparison import Verdict, judge
-from bars.confirmation import split_early
 from bars.coverage import absences
 from bars.gaps import merge, pages
 from exchange import ExchangeError, RestClient, proxy_for, trusting_context
-from storage import BarStore, ClosedBars, ContractRecord, Origin, Reader
+from storage import BarStore, Change, ContractRecord, Reader, bars_of_rest
 from wire.exchange_info import ExchangeInfo
 from wire.requests import PAGE_BARS, klines_weight, page_request
 
@@ -171,17 +170,14 @@ class _Audit:
 
     def _mend(self, store: BarStore, window: Window, verdicts: Mapping[Interval, Verdict]) -> bool:
         """Store the exchange's bars where ours differ or are missing and are no better; whether there was anything."""
-        changes = []
+        changes: list[Change] = []
         for interval in (interval for interval in STORED if interval in window.theirs):
             verdict = verdicts[interval]
             bars = [one.theirs for one in (*verdict.different, *verdict.disputed) if not one.is_better_here]
             bars += verdict.missing_here
             absent = self._absences(window, interval)
             if bars or absent:
-                key = window.record.key
-                settled, early = split_early(bars, interval, self._scope.settled_ms)
-                changes.append(ClosedBars(key, interval, settled, Origin.REST, verified=True, absent=absent))
-                changes.append(ClosedBars(key, interval, early, Origin.REST))
+                changes += bars_of_rest(window.record.key, interval, bars, self._scope.settled_ms, absent=absent)
         if changes:
             store.commit(changes, durable=True)
         return bool(changes)

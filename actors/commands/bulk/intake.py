@@ -12,19 +12,17 @@ from actors.commands.bulk.ledger import archive_hole, asked_in_vain, not_there
 from actors.commands.bulk.report import Meter
 from actors.commands.bulk.series import Series
 from bars import Bar, BarError, Interval, Span
-from bars.confirmation import split_early
 from bars.coverage import absences
 from exchange import Download, ExchangeError, Refused
 from storage import (
     ArchivedBars,
     BarStore,
     Change,
-    ClosedBars,
     CommitReport,
     ContractOverflow,
     LoadedFile,
-    Origin,
     Reader,
+    bars_of_rest,
 )
 from wire.archive_csv import read_csv
 from wire.archive_plan import DAILY_AFTER_MS
@@ -106,10 +104,8 @@ class Intake:
         in_vain = not_there(series, span, self._reader, self._now_ms)
         absent = absences(span, value, interval, contract.onboard_ms, self._now_ms, in_vain)
         bars = [bar for bar in value if bar.open_ms < span.stop_ms]
-        settled, early = split_early(bars, interval, self._now_ms)
         changes: list[Change] = [
-            ClosedBars(contract.key, interval, settled, Origin.REST, verified=True, completes=False, absent=absent),
-            ClosedBars(contract.key, interval, early, Origin.REST, completes=False),
+            *bars_of_rest(contract.key, interval, bars, self._now_ms, completes=False, absent=absent)
         ]
         changes += asked_in_vain(series, span, bars, absent, self._now_ms)
         self._count(interval, "rest", self._store.commit(changes))
