@@ -8,7 +8,7 @@ Written whole, a thousand contracts would cost 33 GB of log a day.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from bars import MINUTE, MINUTE_MS, Interval, Scale
 from bars.decimals import UNITS_MAX
@@ -57,9 +57,8 @@ def set_larger(connection: sqlite3.Connection, rows: Sequence[tuple[int | None, 
     connection.executemany(f"REPLACE INTO partial ({_COLUMNS}, until_minute) VALUES ({_PLACES}, ?)", rows)
 
 
-def forget(connection: sqlite3.Connection, contract_id: int, intervals: Iterable[Interval]) -> None:
-    """Remove larger bars, whatever they reach up to."""
-    keys = [(contract_id, minutes(interval)) for interval in intervals]
+def forget_larger(connection: sqlite3.Connection, keys: Sequence[tuple[int, int]]) -> None:
+    """Remove larger bars by contract and interval, whatever they reach up to."""
     connection.executemany("DELETE FROM partial WHERE contract_id = ? AND interval = ?", keys)
 
 

@@ -264,9 +264,10 @@ class Transaction:
     def _progress(self, changes: Sequence[PartialBars]) -> None:
         newest: list[bar_rows.Row] = []
         larger: list[tuple[int | None, ...]] = []
+        gone: list[tuple[int, int]] = []
         for change in changes:
             record = self._record(change.key)
-            in_progress.forget(self._connection, record.id, change.unknown)
+            gone += [(record.id, bar_rows.minutes(interval)) for interval in change.unknown]
             until_minute = next((bar.open_ms // MINUTE_MS for interval, bar in change.bars if interval is MINUTE), None)
             places: list[tuple[Interval, int | None]] = [(interval, None) for interval, _ in change.bars]
             places += [(interval, until_minute) for interval, _ in change.begun]
@@ -276,6 +277,7 @@ class Transaction:
                     newest.append(row)
                 else:
                     larger.append((*row, until))
+        in_progress.forget_larger(self._connection, gone)
         in_progress.set_minutes(self._connection, newest)
         in_progress.set_larger(self._connection, larger)
 
