@@ -237,8 +237,9 @@ class WeightBudget:
     def _pause_until(self, until_ms: int, left_s: float | None, now_ms: int) -> None:
         # After this machine has slept the estimate may be hours behind. As nothing may be asked meanwhile, it can stay
         # so until the ban ends by it.
-        is_behind = left_s is not None and until_ms - now_ms > left_s * 1_000 + BEHIND_MS
-        over_s = self._now_s + left_s if left_s is not None and is_behind else math.inf
+        over_s = math.inf
+        if left_s is not None and until_ms - now_ms > left_s * 1_000 + BEHIND_MS:
+            over_s = self._now_s + left_s
         self.pause(min(until_ms, now_ms + PAUSE_MS_MAX), over_s)
 
     def _pause_for(self, asked_s: float | None, now_ms: int, otherwise_ms: int) -> None:

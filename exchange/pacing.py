@@ -31,12 +31,12 @@ def wait_s(error: ExchangeError, backoff_s: float, *, knows_time: bool) -> float
     Args:
         knows_time: whether the exchange's time is known; then limits and bans are waited out by a `WeightBudget`.
     """
-    is_limit = isinstance(error, (RateLimited, Banned))
-    asked_s = error.retry_after_s
     if isinstance(error, Banned) and not knows_time:
-        left_s = max(error.left_s or 0.0, asked_s or 0.0)
-        return min(max(left_s, WITHOUT_A_CLOCK_S), WITHOUT_A_CLOCK_S_MAX)
-    return backoff_s if asked_s is None else min(asked_s, PAUSE_MS_MAX / 1_000 if is_limit else FAULT_S_MAX)
+        return min(max(error.left_s or 0.0, WITHOUT_A_CLOCK_S), WITHOUT_A_CLOCK_S_MAX)
+    if error.retry_after_s is None:
+        return backoff_s
+    is_limit = isinstance(error, (RateLimited, Banned))
+    return min(error.retry_after_s, PAUSE_MS_MAX / 1_000 if is_limit else FAULT_S_MAX)
 
 
 class Backoff:
