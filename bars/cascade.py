@@ -90,12 +90,13 @@ class Cascade:
         begun = [(interval, self._begun(interval, newest)) for interval in LARGER if interval in wanted]
         return [IntervalBar(interval, bar) for interval, bar in begun if bar is not None]
 
-    def so_far(self) -> list[IntervalBar]:
-        """The larger bars in progress that lack no minute, of their closed minutes alone.
+    def so_far(self, wanted: Container[Interval] = LARGER) -> list[IntervalBar]:
+        """The larger bars in progress that are wanted and lack no minute, of their closed minutes alone.
 
         A bucket that begins with the next minute has none yet.
         """
-        totals = [(interval, self._totals.get(interval)) for interval in LARGER if self._whole[interval]]
+        whole = (interval for interval in LARGER if interval in wanted and self._whole[interval])
+        totals = [(interval, self._totals.get(interval)) for interval in whole]
         return [IntervalBar(interval, total) for interval, total in totals if total is not None]
 
     def partials(self, wanted: Container[Interval] = STORED) -> list[IntervalBar]:

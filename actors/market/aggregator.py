@@ -211,9 +211,8 @@ class Aggregator(Actor):
 
     def _publish_progress(self, wanted: frozenset[Interval], said: KlineEvent | None) -> None:
         self._is_untold = False
-        partials = self._cascade.partials(wanted)
-        if self._cascade.newest() is None:
-            partials = [one for one in self._cascade.so_far() if one.interval in wanted]
+        cascade = self._cascade
+        partials = cascade.so_far(wanted) if cascade.newest() is None else cascade.partials(wanted)
         if partials:
             self._hub.tell(BarsPublished(self._contract.key, partials, closed=False, said=said))
 
