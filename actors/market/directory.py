@@ -204,7 +204,7 @@ class Directory(Actor):
 
     def _tell_dated(self, chosen: list[Contract]) -> None:
         """Of one that is not launched yet the type is not known either."""
-        found = {one.symbol for one in chosen if one.contract_type and "PERPETUAL" not in one.contract_type}
+        found = {one.symbol for one in chosen if one.contract_type and not one.is_perpetual}
         if new := sorted(found - self._dated):
             logger.warning("not perpetual, so stored for SQL and export and served to no client: %s", ", ".join(new))
         self._dated |= found
