@@ -67,6 +67,7 @@ export class ChartPage {
   tell(text) {
     this._note(text);
   }
+
   newest() {
     this._chart.newest();
   }
