@@ -118,23 +118,21 @@ _STRENGTHS: Mapping[str, tuple[float, float]] = {
     "sleeps": (0.002, 0.02),
 }
 """How likely at least and at most, where it happens at all."""
-_EMPTY_SHARE = 0.12
-_EMPTY_STRENGTH = 0.005, 0.2
-"""Of `empty_rows`, which came later: drawn apart, so that it changes nothing else of a seed."""
-_LATER_SHARE = 0.06
-_LATER_STRENGTHS: Mapping[str, tuple[float, float]] = {
-    "stream_outages": (0.002, 0.02),
-    "rest_outages": (0.002, 0.02),
-    "lacking_contracts": (0.1, 0.8),
-    "false_ends": (0.05, 0.4),
-    "standstills": (0.002, 0.02),
+_LATER: Mapping[str, tuple[float, float, float]] = {
+    "empty rows": (0.12, 0.005, 0.2),
+    "stream_outages": (0.06, 0.002, 0.02),
+    "rest_outages": (0.06, 0.002, 0.02),
+    "lacking_contracts": (0.06, 0.1, 0.8),
+    "false_ends": (0.06, 0.05, 0.4),
+    "standstills": (0.06, 0.002, 0.02),
 }
-"""What came later still, each drawn apart."""
+"""In what share of the phases, and how likely at least and at most, by the name of their chance. What came later is
+drawn apart, so that it changes nothing else of a seed."""
 
 
 def drawn(seed: int) -> Shape:
     """The shape of a seed."""
-    random, empty = Random(f"{seed}/shape"), Random(f"{seed}/empty rows")
+    random = Random(f"{seed}/shape")
     speed = random.choice(SPEEDS)
     start_ms = _start_ms(random)
     lasts_ms = round(BEATS * BEAT_S * speed * 1_000)
@@ -156,7 +154,7 @@ def drawn(seed: int) -> Shape:
         seed=seed,
         plan=plan,
         speed=speed,
-        phases=tuple(_with_later(seed, [_with_empty_rows(phase, empty) for phase in _phases(random)])),
+        phases=tuple(_with_later(seed, _phases(random))),
         options=_options(random, contracts),
         never=_never(random, plan, soon),
         revised_after_ms=random.choice(REVISED_AFTER_MS),
@@ -276,19 +274,13 @@ def _phases(random: Random) -> list[Phase]:
     return phases
 
 
-def _with_empty_rows(phase: Phase, random: Random) -> Phase:
-    if phase.trouble == Trouble() or random.random() >= _EMPTY_SHARE:
-        return phase
-    return replace(phase, trouble=replace(phase.trouble, empty_rows=_strength(random, *_EMPTY_STRENGTH)))
-
-
 def _with_later(seed: int, phases: list[Phase]) -> list[Phase]:
-    for name, strengths in _LATER_STRENGTHS.items():
+    for name, (share, *strengths) in _LATER.items():
         random = Random(f"{seed}/{name}")
         for number, phase in enumerate(phases):
-            if phase.trouble != Trouble() and random.random() < _LATER_SHARE:
-                strength = _strength(random, *strengths)
-                phases[number] = replace(phase, trouble=replace(phase.trouble, **{name: strength}))
+            if phase.trouble != Trouble() and random.random() < share:
+                later = {name.replace(" ", "_"): _strength(random, *strengths)}
+                phases[number] = replace(phase, trouble=replace(phase.trouble, **later))
     return phases
 
 
